@@ -1,0 +1,146 @@
+//! `clawfleet check`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::args::{CheckArgs, Format};
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use crate::diagnose;
+use crate::fleet::{self, AnyTransport, Cancel, CancelLevel, Limits};
+use crate::model::{Host, HostObservation, HostReport, Report, TransportKind, Verdict};
+use crate::report::{Progress, render_json, render_table};
+use crate::ssh::{Keyring, LocalTransport, SshTransport};
+use crate::store::LastRunRecord;
+
+pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError> {
+    let (inventory, path) = context.load_inventory()?;
+    let selected = context.select(&inventory, &path, &args.selectors)?;
+    let hosts: Vec<Arc<Host>> = selected
+        .into_iter()
+        .filter_map(|index| inventory.hosts.get(index))
+        .map(|host| Arc::new(host.clone()))
+        .collect();
+    let files = fleet::raise_file_limit(usize::from(args.forks).min(hosts.len()));
+    let limits = Limits {
+        forks: args.forks.into(),
+        handshakes: args.handshakes.into(),
+    }
+    .within(files);
+    let report = observe(context, &hosts, limits)?;
+    context.remember(&last_run(&report, &path));
+    let text = match context.format {
+        Format::Table => render_table(&report, context.view),
+        Format::Json => render_json(&report)
+            .map_err(|error| CliError::Machine(format!("the report as JSON: {error}")))?,
+    };
+    context.print(&text)?;
+    Ok(Exit::of(&report, args.fail_on))
+}
+
+/// One thread is enough: a thousand hosts cost about a second of it, and a second thread would
+/// raise the cost of each by a fifth.
+fn observe(context: &Context, hosts: &[Arc<Host>], limits: Limits) -> Result<Report, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Machine(format!("the runtime does not start: {error}")))?;
+    let started_at = jiff::Timestamp::now();
+    let begin = std::time::Instant::now();
+    let cancel = Cancel::default();
+    let observations = runtime.block_on(async {
+        let transport = Arc::new(transport(context, hosts).await);
+        let signals = tokio::spawn(listen_for_interrupts(cancel.clone()));
+        let names = hosts.iter().map(|host| host.name.clone()).collect();
+        let mut progress = Progress::new(names, context.progress);
+        let observations = fleet::run(hosts, transport, limits, &cancel, |event| {
+            progress.on_event(&event);
+        })
+        .await;
+        progress.finish();
+        signals.abort();
+        observations
+    });
+    // Name look-ups run on threads that cannot be stopped; nobody waits for them here.
+    runtime.shutdown_background();
+    Ok(Report {
+        started_at,
+        elapsed_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+        hosts: judged(hosts, observations),
+        fleet_findings: Vec::new(),
+        interrupted: cancel.level() != CancelLevel::Run,
+    })
+}
+
+fn judged(hosts: &[Arc<Host>], observations: Vec<HostObservation>) -> Vec<HostReport> {
+    hosts
+        .iter()
+        .zip(observations)
+        .map(|(host, observation)| diagnose::judge(host, observation))
+        .collect()
+}
+
+async fn transport(context: &Context, hosts: &[Arc<Host>]) -> AnyTransport {
+    let over_ssh: Vec<&Host> = hosts
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|host| host.transport == TransportKind::Ssh)
+        .collect();
+    let mut prompt = ask_passphrase;
+    let keyring = Keyring::load(&over_ssh, &context.home, &mut prompt).await;
+    let ssh = SshTransport::new(keyring, &over_ssh, &context.home);
+    for note in ssh.host_key_notes() {
+        context.note(&note);
+    }
+    AnyTransport {
+        ssh,
+        local: LocalTransport,
+    }
+}
+
+/// Asks for a key's passphrase on the terminal, once per key and before the run.
+fn ask_passphrase(key: &Path) -> Option<String> {
+    use std::io::IsTerminal as _;
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    dialoguer::Password::new()
+        .with_prompt(format!("Passphrase for {}", key.display()))
+        .allow_empty_password(true)
+        .interact()
+        .ok()
+}
+
+async fn listen_for_interrupts(cancel: Cancel) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        tracing::warn!("signals cannot be caught; Ctrl-C ends the program at once");
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => cancel.escalate(),
+            _ = terminate.recv() => cancel.escalate(),
+        }
+    }
+}
+
+fn last_run(report: &Report, inventory: &Path) -> LastRunRecord {
+    let names = |wanted: fn(&HostReport) -> bool| {
+        report
+            .hosts
+            .iter()
+            .filter(|host| wanted(host))
+            .map(|host| host.name.clone())
+            .collect()
+    };
+    LastRunRecord {
+        inventory: inventory.to_owned(),
+        failed: names(|host| matches!(host.verdict, Verdict::Critical | Verdict::Unknown)),
+        unreachable: names(|host| host.observation.outcome.facts().is_none()),
+    }
+}

@@ -1,0 +1,227 @@
+//! Arguments and environment, validated: what every command needs.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::args::{Args, Format, When};
+use super::error::CliError;
+use crate::inventory::{self, Inventory, InventoryError, LastRun};
+use crate::report::{Style, View, sanitize};
+use crate::store;
+
+/// Width where no terminal tells one: what a mail or a log shows without wrapping.
+const PIPE_WIDTH: u16 = 120;
+
+/// What every command needs.
+pub(super) struct Context {
+    pub(super) format: Format,
+    pub(super) view: View,
+    /// Whether a progress display may be drawn.
+    pub(super) progress: bool,
+    /// The user's home directory.
+    pub(super) home: PathBuf,
+    inventory: Option<PathBuf>,
+    state_dir: PathBuf,
+    config_dir: PathBuf,
+    complain_in_colour: bool,
+}
+
+impl Context {
+    pub(super) fn new(args: &Args) -> Self {
+        start_log(args.verbose);
+        let home = home_dir();
+        let xdg = |name: &str, below: &str| {
+            non_empty_env(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+                .unwrap_or_else(|| home.join(below))
+                .join("clawfleet")
+        };
+        let colour_on = |terminal: bool| match args.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => {
+                terminal
+                    && non_empty_env("NO_COLOR").is_none()
+                    && non_empty_env("TERM").is_none_or(|term| term != "dumb")
+            }
+        };
+        let stdout_is_terminal = io::stdout().is_terminal();
+        let stderr_is_terminal = io::stderr().is_terminal();
+        Self {
+            format: args.format,
+            view: View {
+                style: if colour_on(stdout_is_terminal) {
+                    Style::Colour
+                } else {
+                    Style::Plain
+                },
+                width: width(stdout_is_terminal),
+                verbose: args.verbose > 0,
+                quiet: args.quiet,
+            },
+            progress: stderr_is_terminal && !args.quiet && args.verbose < 2,
+            inventory: args.inventory.clone(),
+            state_dir: xdg("XDG_STATE_HOME", ".local/state"),
+            config_dir: xdg("XDG_CONFIG_HOME", ".config"),
+            complain_in_colour: colour_on(stderr_is_terminal),
+            home,
+        }
+    }
+
+    /// Writes to stdout.
+    pub(super) fn print(&self, text: &str) -> Result<(), CliError> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(CliError::OutputClosed),
+            Err(error) => Err(CliError::Machine(format!("stdout: {error}"))),
+        }
+    }
+
+    /// Tells the operator of an error, on stderr.
+    pub(super) fn complain(&self, error: &CliError) {
+        let head = if self.complain_in_colour {
+            "\u{1b}[1;31merror\u{1b}[0m"
+        } else {
+            "error"
+        };
+        let mut text = format!("{head}: {}\n", sanitize(&error.to_string()));
+        if let Some(hint) = error.hint() {
+            text += &format!("  {}\n", sanitize(hint));
+        }
+        // Without a stderr there is nobody to tell.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    /// Tells the operator something that changes no result, on stderr.
+    pub(super) fn note(&self, text: &str) {
+        let _ = writeln!(io::stderr(), "note: {}", sanitize(text));
+    }
+
+    /// Finds, reads and resolves the inventory.
+    pub(super) fn load_inventory(&self) -> Result<(Inventory, PathBuf), CliError> {
+        let path = self.find_inventory()?;
+        let name = path.display().to_string();
+        let text = read_inventory(&path, &name).map_err(CliError::Inventory)?;
+        let inventory = inventory::parse(&text, &name, &self.home.display().to_string())
+            .map_err(CliError::Inventory)?;
+        let path = path.canonicalize().unwrap_or(path);
+        Ok((inventory, path))
+    }
+
+    fn find_inventory(&self) -> Result<PathBuf, CliError> {
+        if let Some(path) = &self.inventory {
+            return Ok(path.clone());
+        }
+        let places = [
+            PathBuf::from("inventory.yaml"),
+            self.config_dir.join("inventory.yaml"),
+            PathBuf::from("/etc/clawfleet/inventory.yaml"),
+        ];
+        // A place that exists and cannot be read is an error there, not a reason to go on.
+        match places.iter().find(|path| path.symlink_metadata().is_ok()) {
+            Some(path) => Ok(path.clone()),
+            None => Err(CliError::NoInventory(
+                places.map(|path| path.display().to_string()).join(", "),
+            )),
+        }
+    }
+
+    /// Returns the hosts that selectors mean.
+    pub(super) fn select(
+        &self,
+        inventory: &Inventory,
+        path: &Path,
+        selectors: &[String],
+    ) -> Result<Vec<usize>, CliError> {
+        let last_run = || {
+            let record = store::read_last_run(&self.state_dir, path)?;
+            let record = record.ok_or("there is no last run of this inventory to select from")?;
+            Ok(LastRun {
+                failed: record.failed,
+                unreachable: record.unreachable,
+            })
+        };
+        inventory.select(selectors, last_run).map_err(CliError::Select)
+    }
+
+    /// Keeps who failed, for the next run's selectors. That it cannot be kept is worth a note, and
+    /// no reason to hide a result.
+    pub(super) fn remember(&self, record: &store::LastRunRecord) {
+        if let Err(why) = store::write_last_run(&self.state_dir, record) {
+            self.note(&format!("`@failed` will not know this run: {why}"));
+        }
+    }
+}
+
+fn read_inventory(path: &Path, name: &str) -> Result<String, InventoryError> {
+    let failed = |error: io::Error| {
+        let why = error.to_string();
+        let why = why.split(" (os error").next().unwrap_or(&why);
+        InventoryError::new(name, why.to_lowercase())
+    };
+    let data = std::fs::metadata(path).map_err(failed)?;
+    if data.is_dir() {
+        return Err(InventoryError::new(name, "is a directory")
+            .hint("name the file, e.g. inventory.yaml in it"));
+    }
+    if data.len() > inventory::MAX_BYTES {
+        return Err(InventoryError::new(
+            name,
+            format!(
+                "is {} MiB large; an inventory of ten thousand hosts takes one",
+                data.len() >> 20
+            ),
+        )
+        .hint("is this the right file?"));
+    }
+    let bytes = std::fs::read(path).map_err(failed)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().get(..good).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        InventoryError {
+            at: u64::try_from(line).ok().map(|line| (line, 1)),
+            ..InventoryError::new(name, "is not text: it holds bytes that are no UTF-8")
+                .hint("is this the right file?")
+        }
+    })
+}
+
+fn non_empty_env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// HOME, as ssh takes it. Without one (some cron set-ups) paths below it name nothing.
+fn home_dir() -> PathBuf {
+    non_empty_env("HOME").map_or_else(|| PathBuf::from("/nonexistent"), PathBuf::from)
+}
+
+fn width(terminal: bool) -> u16 {
+    let told = non_empty_env("COLUMNS").and_then(|text| text.parse().ok());
+    let asked = || {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        (terminal && size.ws_col > 0).then_some(size.ws_col)
+    };
+    // A table narrower than this is no table.
+    asked().or(told).unwrap_or(PIPE_WIDTH).clamp(40, 500)
+}
+
+/// Logs go to stderr: CLAWFLEET_LOG (as tracing's directives), or -vv and -vvv.
+fn start_log(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let filter = match (non_empty_env("CLAWFLEET_LOG"), verbose) {
+        (Some(directives), _) => EnvFilter::try_new(directives)
+            .unwrap_or_else(|_| EnvFilter::new("clawfleet=debug")),
+        (None, 0 | 1) => EnvFilter::new("off"),
+        (None, 2) => EnvFilter::new("clawfleet=debug"),
+        (None, _) => EnvFilter::new("debug"),
+    };
+    // A second call in one process (tests) finds a logger already; that one stays.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .try_init();
+}

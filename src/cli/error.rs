@@ -1,0 +1,55 @@
+//! What ends a command before it has a result. Hosts' troubles are not here: they are results.
+
+use super::Exit;
+use crate::inventory::{InventoryError, SelectError};
+
+/// An error of a command, with its exit code and what helps.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    /// The inventory is at fault.
+    #[error("{0}")]
+    Inventory(InventoryError),
+    /// There is no inventory.
+    #[error("no inventory: looked at {0}")]
+    NoInventory(String),
+    /// The selector is at fault.
+    #[error("{0}")]
+    Select(SelectError),
+    /// Wrong usage that the argument parser cannot see.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What helps.
+        hint: Option<String>,
+    },
+    /// Something of this machine failed.
+    #[error("{0}")]
+    Machine(String),
+    /// The reader of our output went away, as `head` does.
+    #[error("the output was closed")]
+    OutputClosed,
+}
+
+impl CliError {
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Inventory(_) | Self::NoInventory(_) => Exit::Config,
+            Self::Select(_) | Self::Usage { .. } => Exit::Usage,
+            Self::Machine(_) => Exit::Software,
+            Self::OutputClosed => Exit::Clean,
+        }
+    }
+
+    pub(super) fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Inventory(error) => error.hint.as_deref(),
+            Self::NoInventory(_) => Some(
+                "`clawfleet inventory init` writes a commented example; `-i FILE` names another place",
+            ),
+            Self::Select(error) => error.hint.as_deref(),
+            Self::Usage { hint, .. } => hint.as_deref(),
+            Self::Machine(_) | Self::OutputClosed => None,
+        }
+    }
+}

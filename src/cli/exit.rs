@@ -1,0 +1,78 @@
+//! Exit codes: a contract with users' scripts.
+
+use std::process::ExitCode;
+
+use super::args::FailOn;
+use crate::model::{Report, Severity, Verdict};
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Clean.
+    Clean,
+    /// Warnings at or above `--fail-on`.
+    Warnings,
+    /// Critical findings.
+    Critical,
+    /// Hosts were not observed.
+    NotObserved,
+    /// Wrong usage.
+    Usage,
+    /// The program itself failed.
+    Software,
+    /// The inventory, the configuration or a template is at fault.
+    Config,
+    /// Interrupted.
+    Interrupted,
+}
+
+impl Exit {
+    /// Returns the code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Warnings => 1,
+            Self::Critical => 2,
+            Self::NotObserved => 3,
+            Self::Usage => 64,
+            // EX_SOFTWARE of sysexits(3): outside the contract's table, for what should not happen.
+            Self::Software => 70,
+            Self::Config => 78,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// Returns the code of a report: the worst that applies, in the contract's order 2, 3, 1.
+    pub(super) fn of(report: &Report, fail_on: FailOn) -> Self {
+        if report.interrupted {
+            return Self::Interrupted;
+        }
+        let summary = report.summary();
+        if report.verdict() == Verdict::Critical {
+            return Self::Critical;
+        }
+        if summary.not_observed > 0 {
+            return Self::NotObserved;
+        }
+        let least = match fail_on {
+            FailOn::Info => Severity::Info,
+            FailOn::Warning => Severity::Warning,
+            FailOn::Critical => Severity::Critical,
+        };
+        let of_hosts = report
+            .hosts
+            .iter()
+            .flat_map(|host| host.findings.iter().map(|finding| finding.severity));
+        let of_fleet = report.fleet_findings.iter().map(|finding| finding.severity);
+        if of_hosts.chain(of_fleet).any(|severity| severity >= least) {
+            return Self::Warnings;
+        }
+        Self::Clean
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

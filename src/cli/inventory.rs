@@ -1,0 +1,67 @@
+//! `clawfleet inventory`.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use super::args::InventoryCommand;
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use crate::inventory::EXAMPLE;
+use crate::report::{hosts_table, settings_table};
+
+pub(super) fn run(context: &Context, command: &InventoryCommand) -> Result<Exit, CliError> {
+    match command {
+        InventoryCommand::Init { file } => init(context, file),
+        InventoryCommand::List { selectors } => list(context, selectors),
+        InventoryCommand::Show { selectors } => show(context, selectors),
+    }
+}
+
+fn init(context: &Context, file: &Path) -> Result<Exit, CliError> {
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(file)
+        .and_then(|mut file| file.write_all(EXAMPLE.as_bytes()));
+    match written {
+        Ok(()) => {
+            context.print(&format!(
+                "wrote {0}; put your hosts into it, then: clawfleet -i {0} check all\n",
+                file.display()
+            ))?;
+            Ok(Exit::Clean)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(CliError::Usage {
+            message: format!("{} exists already and is left as it is", file.display()),
+            hint: Some("name another file: clawfleet inventory init FILE".to_owned()),
+        }),
+        Err(error) => Err(CliError::Machine(format!("{}: {error}", file.display()))),
+    }
+}
+
+fn list(context: &Context, selectors: &[String]) -> Result<Exit, CliError> {
+    let (inventory, path) = context.load_inventory()?;
+    let selected = context.select(&inventory, &path, selectors)?;
+    let hosts = selected
+        .iter()
+        .filter_map(|index| inventory.hosts.get(*index));
+    context.print(&hosts_table(hosts, context.view))?;
+    Ok(Exit::Clean)
+}
+
+fn show(context: &Context, selectors: &[String]) -> Result<Exit, CliError> {
+    let (inventory, path) = context.load_inventory()?;
+    for index in context.select(&inventory, &path, selectors)? {
+        let Some(host) = inventory.hosts.get(index) else {
+            continue;
+        };
+        let groups = match host.groups.as_slice() {
+            [] => "no groups".to_owned(),
+            groups => format!("groups {}", groups.join(", ")),
+        };
+        context.print(&format!("{}  address {}, {groups}\n", host.name, host.address))?;
+        context.print(&settings_table(inventory.settings(index), context.view))?;
+    }
+    Ok(Exit::Clean)
+}

@@ -1,0 +1,48 @@
+//! L5: arguments, environment, exit codes. The only layer that reads the environment.
+
+mod args;
+mod check;
+mod context;
+mod error;
+mod exit;
+mod explain;
+mod inventory;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command};
+use context::Context;
+use error::CliError;
+pub use exit::Exit;
+
+/// Runs the program with these arguments, the first of which is its name.
+pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are answers, everything else is usage (64, by the contract).
+            let answer = !error.use_stderr();
+            let printed = error.print();
+            return match (answer, printed) {
+                (true, Ok(())) => Exit::Clean.into(),
+                _ => Exit::Usage.into(),
+            };
+        }
+    };
+    let context = Context::new(&args);
+    let result = match &args.command {
+        Command::Check(check) => check::run(&context, check),
+        Command::Inventory(inventory) => inventory::run(&context, inventory),
+        Command::Explain(explain) => explain::run(&context, explain),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(CliError::OutputClosed) => Exit::Clean.into(),
+        Err(error) => {
+            context.complain(&error);
+            error.exit().into()
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Models that are configured and not used.
+
+use crate::model::{
+    Class, Confidence, Evidence, Facts, Finding, GatewayConfig, JournalSignature, Observed, Subject,
+};
+
+/// Checks the configured models against the gateway's log and its own catalogue of providers.
+///
+/// A primary that is merely missing from `agents.defaults.models` is *not* skipped, on no version
+/// that was tried; what is skipped is a reference that does not resolve.
+pub(super) fn check(facts: &Facts) -> Option<Finding> {
+    let config = facts.config.known();
+    let primary = config.and_then(|config| config.primary.as_deref());
+    let logged = facts.units.iter().find_map(|unit| {
+        let journal = unit.journal.known()?;
+        journal.signature(JournalSignature::ModelFallback)
+    });
+    let unresolved = config.and_then(|config| {
+        let model = config.primary.as_deref()?;
+        provider_is_unknown(config, model).then(|| Evidence::UnknownProvider {
+            model: model.to_owned(),
+            path: config.path.clone(),
+        })
+    });
+    let confidence = match (&logged, &unresolved) {
+        (Some(_), _) => Confidence::High,
+        (None, Some(_)) => Confidence::Medium,
+        (None, None) => return None,
+    };
+    let mut evidence: Vec<_> = unresolved.into_iter().collect();
+    if let Some((count, line)) = logged {
+        evidence.push(Evidence::LogLine {
+            text: line.to_owned(),
+            count,
+        });
+    }
+    Some(Finding {
+        confidence,
+        ..Finding::new(
+            Class::ModelSkipped,
+            Subject::Model(primary.unwrap_or("a configured model").to_owned()),
+            evidence,
+        )
+    })
+}
+
+/// Whether neither the configuration nor the installed version knows the model's provider. Where
+/// the version's catalogue was not found, nothing is claimed.
+fn provider_is_unknown(config: &GatewayConfig, model: &str) -> bool {
+    let Some((provider, _)) = model.split_once('/') else {
+        return false;
+    };
+    let Observed::Known(known) = &config.known_providers else {
+        return false;
+    };
+    let same = |name: &String| name.eq_ignore_ascii_case(provider);
+    !config.providers.iter().any(same) && !known.iter().any(same)
+}

@@ -1,0 +1,150 @@
+//! Who holds the port, and which unit manages that process.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Facts, Observed, Process, Seen, Unit, UnitScope};
+use crate::probe::is_gateway_like;
+
+/// A process that listens on the gateway port.
+pub(super) struct Holder<'facts> {
+    /// The process.
+    pub(super) process: &'facts Process,
+    /// The unit whose main process it is, or descends from.
+    pub(super) managed_by: Option<&'facts Unit>,
+    /// The unit whose cgroup it sits in.
+    pub(super) cgroup_of: Option<&'facts Unit>,
+    /// Whether it is a gateway, by name or by its HTTP answer.
+    pub(super) is_gateway: bool,
+}
+
+/// All that is known of the port's holders.
+pub(super) struct Ownership<'facts> {
+    /// The visible ones.
+    pub(super) holders: Vec<Holder<'facts>>,
+    /// Whether a socket's holder could not be seen.
+    pub(super) hidden_holders: bool,
+    /// Whether anybody listens; `None` where that is not known.
+    pub(super) listening: Option<bool>,
+}
+
+impl<'facts> Ownership<'facts> {
+    pub(super) fn of(facts: &'facts Facts) -> Self {
+        let listeners = facts.listeners.known();
+        let mut holders: BTreeMap<u32, Holder<'facts>> = BTreeMap::new();
+        let mut hidden_holders = false;
+        for listener in listeners.into_iter().flatten() {
+            let Observed::Known(pids) = &listener.pids else {
+                hidden_holders = true;
+                continue;
+            };
+            for process in pids.iter().filter_map(|pid| facts.process(*pid)) {
+                holders.entry(process.pid).or_insert_with(|| {
+                    Holder::new(process, facts)
+                });
+            }
+        }
+        let mut holders: Vec<_> = holders.into_values().collect();
+        // A socket inherited by a child is held by both: the manager's own process speaks for it.
+        if holders.iter().any(|holder| holder.managed_by.is_some()) {
+            let managed: Vec<u32> = holders
+                .iter()
+                .filter(|holder| holder.managed_by.is_some())
+                .map(|holder| holder.process.pid)
+                .collect();
+            holders.retain(|holder| {
+                holder.managed_by.is_some() || !descends_from(facts, holder.process, &managed)
+            });
+        }
+        Self {
+            holders,
+            hidden_holders,
+            listening: listeners.map(|listeners| !listeners.is_empty()),
+        }
+    }
+
+    /// Returns the holders that no unit manages.
+    pub(super) fn unmanaged(&self) -> impl Iterator<Item = &Holder<'facts>> {
+        self.holders
+            .iter()
+            .filter(|holder| holder.managed_by.is_none())
+    }
+
+    /// Whether that unit manages a holder.
+    pub(super) fn manages(&self, scope: &UnitScope) -> bool {
+        self.holders
+            .iter()
+            .any(|holder| holder.managed_by.is_some_and(|unit| unit.scope == *scope))
+    }
+}
+
+impl<'facts> Holder<'facts> {
+    fn new(process: &'facts Process, facts: &'facts Facts) -> Self {
+        let managed_by = facts.units.iter().find(|unit| {
+            unit.main_pid != 0 && descends_from(facts, process, &[unit.main_pid])
+        });
+        let cgroup_of = facts
+            .units
+            .iter()
+            .find(|unit| sits_in(&process.cgroup, unit));
+        Self {
+            process,
+            managed_by,
+            cgroup_of,
+            is_gateway: is_gateway_like(process)
+                || facts.http.answer().is_some_and(|answer| answer.is_gateway),
+        }
+    }
+}
+
+/// Whether a process is one of these or has one of them among its ancestors. Parent 1 alone says
+/// nothing: every system service's main process has it.
+fn descends_from(facts: &Facts, process: &Process, ancestors: &[u32]) -> bool {
+    let mut pid = process.pid;
+    // A chain longer than this is no process tree but a forged one.
+    for _ in 0..64 {
+        if ancestors.contains(&pid) {
+            return true;
+        }
+        match facts.process(pid) {
+            Some(process) if process.ppid > 1 => pid = process.ppid,
+            Some(process) => return ancestors.contains(&process.ppid),
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Whether a cgroup path is the unit's, or below it. A stopped unit names no cgroup; its place is
+/// then known from its name and scope.
+fn sits_in(cgroup: &str, unit: &Unit) -> bool {
+    if cgroup.is_empty() || unit.seen == Seen::FileOnly {
+        return false;
+    }
+    let below = |root: &str| {
+        cgroup == root
+            || cgroup
+                .strip_prefix(root)
+                .is_some_and(|rest| rest.starts_with('/'))
+    };
+    if !unit.control_group.is_empty() {
+        return below(&unit.control_group);
+    }
+    match &unit.scope {
+        UnitScope::System => below(&format!("/system.slice/{}", unit.name)),
+        UnitScope::User { uid, .. } => {
+            let manager = format!("/user.slice/user-{uid}.slice/user@{uid}.service/");
+            cgroup
+                .strip_prefix(&manager)
+                .is_some_and(|rest| rest.split('/').any(|part| part == unit.name))
+        }
+    }
+}
+
+/// Whether a cgroup is a service's, as against a login session's or a manager's own.
+pub(super) fn is_service_cgroup(cgroup: &str) -> bool {
+    cgroup.rsplit('/').next().is_some_and(|last| {
+        (last.ends_with(".service") && !last.starts_with("user@")) || last.starts_with("docker-")
+    }) || ["docker", "libpod", "kubepods", "lxc", "machine.slice"]
+        .iter()
+        .any(|runtime| cgroup.contains(runtime))
+}

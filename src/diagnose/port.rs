@@ -1,0 +1,425 @@
+//! The main question: who serves the gateway port, and is that as it should be?
+
+use crate::model::{
+    Class, Confidence, Evidence, Facts, Finding, Host, HttpError, JournalSignature, Role, Subject,
+    Unit, UnitScope,
+};
+
+use super::ownership::{Holder, Ownership, is_service_cgroup};
+use super::signs::{restarts, subject};
+
+/// Restarts within 10 minutes that make a loop. The slowest loop seen restarts every 22 s, a
+/// healthy gateway restarts once for a configuration change.
+const LOOP_RESTARTS_10M: u32 = 3;
+
+/// A main process younger than this may still be on its way to its next failure. The longest
+/// failing start seen took 40 s cold.
+const YOUNG_S: u64 = 120;
+
+/// `EX_CONFIG`: a broken configuration, or a port that another gateway holds.
+const EXIT_CONFIG: i32 = 78;
+
+pub(super) fn check(host: &Host, facts: &Facts, ownership: &Ownership<'_>) -> Vec<Finding> {
+    if host.role == Role::None && ownership.holders.is_empty() {
+        return Vec::new();
+    }
+    let case = Case {
+        host,
+        facts,
+        ownership,
+    };
+    let mut findings = Vec::new();
+    match ownership.listening {
+        Some(true) => case.listening(&mut findings),
+        Some(false) => case.silent(&mut findings),
+        // Who listens is not known, so nothing is concluded; `not-permitted` says so.
+        None => {}
+    }
+    findings
+}
+
+struct Case<'a> {
+    host: &'a Host,
+    facts: &'a Facts,
+    ownership: &'a Ownership<'a>,
+}
+
+impl Case<'_> {
+    fn listening(&self, findings: &mut Vec<Finding>) {
+        if let Some(holder) = self.ownership.unmanaged().next() {
+            findings.push(self.unmanaged(holder));
+        } else if let Some(duplicate) = self.duplicate() {
+            findings.push(duplicate);
+        }
+        self.loops(findings);
+        findings.extend(self.hung());
+    }
+
+    /// A process that no known unit manages holds the port. Whose is it?
+    fn unmanaged(&self, holder: &Holder<'_>) -> Finding {
+        let process = holder.process;
+        let held = Evidence::PortHolder {
+            port: self.facts.port,
+            process: process.clone(),
+        };
+        let states = || self.facts.units.iter().map(state);
+        if !holder.is_gateway {
+            let mut evidence = vec![held];
+            evidence.extend(self.http_evidence());
+            evidence.extend(states());
+            return Finding::new(
+                Class::ForeignProcessOnPort,
+                Subject::Port(self.facts.port),
+                evidence,
+            );
+        }
+        if let Some(unit) = holder.cgroup_of {
+            let mut evidence = vec![
+                held,
+                Evidence::InOwnCgroup {
+                    pid: process.pid,
+                    main_pid: unit.main_pid,
+                    cgroup: process.cgroup.clone(),
+                },
+            ];
+            evidence.push(state(unit));
+            return Finding::new(Class::LeftoverProcess, subject(unit), evidence);
+        }
+        if is_service_cgroup(&process.cgroup) {
+            // Some manager starts it: another user's, a differently named unit, or a container.
+            let mut evidence = vec![
+                held,
+                Evidence::OtherCgroup {
+                    pid: process.pid,
+                    cgroup: process.cgroup.clone(),
+                },
+            ];
+            evidence.extend(states());
+            return Finding::new(
+                Class::DuplicateUnit,
+                Subject::Port(self.facts.port),
+                evidence,
+            );
+        }
+        let mut evidence = vec![
+            held,
+            Evidence::Unmanaged {
+                pid: process.pid,
+                units: self
+                    .facts
+                    .units
+                    .iter()
+                    .map(|unit| unit.scope.clone())
+                    .collect(),
+            },
+        ];
+        evidence.extend(states());
+        evidence.extend(self.http_evidence());
+        let about = self.facts.units.first();
+        Finding {
+            // Units that could not be asked might manage it after all.
+            confidence: if self.facts.units_unseen.is_empty() {
+                Confidence::High
+            } else {
+                Confidence::Medium
+            },
+            ..Finding::new(
+                Class::OrphanHoldsPort,
+                about.map_or(Subject::Port(self.facts.port), subject),
+                evidence,
+            )
+        }
+    }
+
+    /// The port is managed; does another unit of that name claim it as well?
+    fn duplicate(&self) -> Option<Finding> {
+        let claims: Vec<&Unit> = self
+            .facts
+            .units
+            .iter()
+            .filter(|unit| unit.claims_port() || self.failed_on_taken_port(unit))
+            .collect();
+        if claims.len() < 2 {
+            return None;
+        }
+        let mut evidence: Vec<_> = claims.iter().map(|unit| state(unit)).collect();
+        for holder in &self.ownership.holders {
+            if let Some(unit) = holder.managed_by {
+                evidence.push(Evidence::ManagedBy {
+                    pid: holder.process.pid,
+                    scope: unit.scope.clone(),
+                });
+            }
+        }
+        for unit in &claims {
+            if let Some(journal) = unit.journal.known() {
+                if journal.restarts_24h > 0 {
+                    evidence.push(restarts(unit, journal));
+                }
+                for kind in [JournalSignature::StaleKilled, JournalSignature::PortTaken] {
+                    if let Some((count, line)) = journal.signature(kind) {
+                        evidence.push(Evidence::LogLine {
+                            text: line.to_owned(),
+                            count,
+                        });
+                        break;
+                    }
+                }
+            }
+        }
+        Some(Finding::new(
+            Class::DuplicateUnit,
+            Subject::Port(self.facts.port),
+            evidence,
+        ))
+    }
+
+    /// A unit that gave way to the port's holder is parked in `failed`, but wants the port.
+    fn failed_on_taken_port(&self, unit: &Unit) -> bool {
+        unit.exists()
+            && unit.active_state == "failed"
+            && unit.exec_main_status == Some(EXIT_CONFIG)
+            && !self.ownership.manages(&unit.scope)
+    }
+
+    /// Units that restart again and again, whatever the snapshot says of them.
+    fn loops(&self, findings: &mut Vec<Finding>) {
+        for unit in &self.facts.units {
+            if self.is_looping(unit) {
+                findings.push(Finding::new(
+                    Class::RestartLoop,
+                    subject(unit),
+                    loop_evidence(unit),
+                ));
+            }
+        }
+    }
+
+    /// A looping unit reads `active (running)` for most of each cycle, so the state alone does not
+    /// show it: a young main process that does not hold the port, with restarts behind it, does.
+    fn is_looping(&self, unit: &Unit) -> bool {
+        let serves = self.ownership.manages(&unit.scope);
+        if unit.sub_state == "auto-restart" || unit.sub_state == "auto-restart-queued" {
+            // One restart is no loop, unless the journal or the counter shows more.
+            return !serves || self.restarted_often(unit);
+        }
+        self.restarted_often(unit) && unit.is_up_or_trying() && self.is_young(unit)
+    }
+
+    fn restarted_often(&self, unit: &Unit) -> bool {
+        match unit.journal.known() {
+            Some(journal) => journal.restarts_10m >= LOOP_RESTARTS_10M,
+            // Without a journal only the counter is left. It grows for healthy reasons, too, so a
+            // unit that serves the port is not accused by it.
+            None => {
+                unit.n_restarts
+                    .is_some_and(|count| count >= LOOP_RESTARTS_10M)
+                    && !self.ownership.manages(&unit.scope)
+            }
+        }
+    }
+
+    fn is_young(&self, unit: &Unit) -> bool {
+        self.main_age(unit).is_none_or(|age_s| age_s < YOUNG_S)
+    }
+
+    fn main_age(&self, unit: &Unit) -> Option<u64> {
+        self.facts.process(unit.main_pid)?.age_s
+    }
+
+    /// The port is open; does a gateway answer there?
+    fn hung(&self) -> Option<Finding> {
+        let holder = self
+            .ownership
+            .holders
+            .iter()
+            .find(|holder| holder.is_gateway);
+        // Only a gateway can hang; a foreign server that is silent is foreign, no more.
+        if holder.is_none() && !self.ownership.hidden_holders {
+            return None;
+        }
+        let mut evidence = match self.facts.http.health.as_ref()? {
+            Ok(answer) if answer.status >= 500 => vec![Evidence::HttpAnswered(answer.clone())],
+            Err(HttpError::NoAnswer { waited_ms }) => vec![Evidence::HttpSilent {
+                waited_ms: *waited_ms,
+            }],
+            Err(HttpError::Broken(how)) => vec![Evidence::HttpBroken(how.clone())],
+            Ok(_) | Err(HttpError::Refused | HttpError::NotAsked(_)) => return None,
+        };
+        if let Some(holder) = holder {
+            let process = holder.process;
+            // It listens before it is ready: the event loop of a fresh gateway is busy for seconds.
+            if process.age_s.is_some_and(|age_s| age_s < 30) {
+                return Some(self.starting(process.age_s.unwrap_or(0), holder.managed_by));
+            }
+            evidence.push(Evidence::PortHolder {
+                port: self.facts.port,
+                process: process.clone(),
+            });
+            if let Some(state) = process.state.filter(|state| matches!(state, 'T' | 'D')) {
+                evidence.push(Evidence::ProcessState {
+                    pid: process.pid,
+                    state,
+                });
+            }
+        }
+        let about = holder.and_then(|holder| holder.managed_by);
+        Some(Finding::new(
+            Class::GatewayHung,
+            about.map_or(Subject::Port(self.facts.port), subject),
+            evidence,
+        ))
+    }
+
+    /// Nobody listens. Is it stopped, starting, crashing, or refused?
+    fn silent(&self, findings: &mut Vec<Finding>) {
+        let looping: Vec<&Unit> = self
+            .facts
+            .units
+            .iter()
+            .filter(|unit| self.is_looping(unit))
+            .collect();
+        let troubled: Vec<&Unit> = self
+            .facts
+            .units
+            .iter()
+            .filter(|unit| unit.active_state == "failed" || self.is_looping(unit))
+            .collect();
+        for unit in &troubled {
+            findings.push(self.ended_badly(unit));
+        }
+        for unit in &looping {
+            findings.push(Finding::new(
+                Class::RestartLoop,
+                subject(unit),
+                loop_evidence(unit),
+            ));
+        }
+        if !troubled.is_empty() {
+            return;
+        }
+        let trying = self
+            .facts
+            .units
+            .iter()
+            .find(|unit| unit.is_up_or_trying() && unit.active_state != "deactivating");
+        if let Some(unit) = trying {
+            let age_s = self.main_age(unit);
+            if age_s.is_none_or(|age_s| age_s < self.host.thresholds.startup_grace.as_secs()) {
+                findings.push(self.starting(age_s.unwrap_or(0), Some(unit)));
+                return;
+            }
+        }
+        if self.host.role == Role::None {
+            return;
+        }
+        let mut evidence = vec![Evidence::NobodyListens {
+            port: self.facts.port,
+        }];
+        evidence.extend(self.facts.units.iter().map(state));
+        if let Some((unit, age_s)) = trying.and_then(|unit| Some((unit, self.main_age(unit)?))) {
+            evidence.push(Evidence::UnitAge {
+                scope: unit.scope.clone(),
+                age_s,
+            });
+        }
+        let about = self.facts.units.first();
+        findings.push(Finding {
+            confidence: if self.facts.units_unseen.is_empty() {
+                Confidence::High
+            } else {
+                Confidence::Medium
+            },
+            ..Finding::new(
+                Class::GatewayDown,
+                about.map_or(Subject::Port(self.facts.port), subject),
+                evidence,
+            )
+        });
+    }
+
+    fn starting(&self, age_s: u64, unit: Option<&Unit>) -> Finding {
+        let scope = unit.map_or(UnitScope::System, |unit| unit.scope.clone());
+        Finding::new(
+            Class::GatewayStarting,
+            unit.map_or(Subject::Port(self.facts.port), subject),
+            vec![Evidence::UnitAge { scope, age_s }],
+        )
+    }
+
+    /// A unit that failed or loops while nobody listens: did the gateway refuse its configuration,
+    /// or did it die? Status 78 means both "port taken" and "configuration", and nobody listens.
+    fn ended_badly(&self, unit: &Unit) -> Finding {
+        let journal = unit.journal.known();
+        let refused =
+            journal.and_then(|journal| journal.signature(JournalSignature::ConfigRefused));
+        let mut evidence = vec![
+            Evidence::NobodyListens {
+                port: self.facts.port,
+            },
+            state(unit),
+        ];
+        let line = |kind| {
+            let (count, text) = journal?.signature(kind)?;
+            Some(Evidence::LogLine {
+                text: text.to_owned(),
+                count,
+            })
+        };
+        if refused.is_some() || unit.exec_main_status == Some(EXIT_CONFIG) {
+            let class = if refused.is_some() {
+                Confidence::High
+            } else {
+                Confidence::Medium
+            };
+            evidence.extend(line(JournalSignature::ConfigRefused));
+            return Finding {
+                confidence: class,
+                ..Finding::new(Class::ConfigError, subject(unit), evidence)
+            };
+        }
+        evidence.extend(line(JournalSignature::OutOfMemory));
+        evidence.extend(line(JournalSignature::MainExited));
+        Finding::new(Class::TrueCrash, subject(unit), evidence)
+    }
+
+    fn http_evidence(&self) -> Option<Evidence> {
+        match self.facts.http.health.as_ref()? {
+            Ok(answer) => Some(Evidence::HttpAnswered(answer.clone())),
+            Err(HttpError::NoAnswer { waited_ms }) => Some(Evidence::HttpSilent {
+                waited_ms: *waited_ms,
+            }),
+            Err(HttpError::Broken(how)) => Some(Evidence::HttpBroken(how.clone())),
+            Err(HttpError::Refused | HttpError::NotAsked(_)) => None,
+        }
+    }
+}
+
+fn state(unit: &Unit) -> Evidence {
+    Evidence::UnitState {
+        scope: unit.scope.clone(),
+        active: unit.active_state.clone(),
+        sub: unit.sub_state.clone(),
+        result: unit.result.clone(),
+        file_state: unit.unit_file_state.clone(),
+        status: unit.exec_main_status,
+        n_restarts: unit.n_restarts,
+    }
+}
+
+fn loop_evidence(unit: &Unit) -> Vec<Evidence> {
+    let mut evidence = vec![state(unit)];
+    if let Some(journal) = unit.journal.known() {
+        evidence.push(restarts(unit, journal));
+        let why = journal
+            .signature(JournalSignature::PortTaken)
+            .or_else(|| journal.signature(JournalSignature::MainExited));
+        if let Some((count, line)) = why {
+            evidence.push(Evidence::LogLine {
+                text: line.to_owned(),
+                count,
+            });
+        }
+    }
+    evidence
+}

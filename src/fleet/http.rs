@@ -1,0 +1,147 @@
+//! The HTTP question: a real client over a connection that the host makes to its own port.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, timeout};
+
+use super::worker;
+use crate::model::{
+    Facts, Host, HttpAnswer, HttpError, HttpRoute, Listener, Observed, TransportKind,
+};
+use crate::probe::is_gateway_body;
+use crate::ssh::{ForwardError, Session, Stream};
+
+/// A health document is 27 bytes, the old versions' page some KB.
+const MAX_BODY: usize = 64 << 10;
+
+/// What the first question came to; `Forbidden` is settled once the facts are there.
+pub(super) enum Asked {
+    Answered(Result<HttpAnswer, HttpError>),
+    Forbidden(String),
+}
+
+/// Asks the gateway port at one address, as the host itself would.
+pub(super) async fn ask<S: Session>(session: &S, host: &Host, address: &str) -> Asked {
+    let limit = host.thresholds.http_timeout;
+    let begin = Instant::now();
+    let stream = match timeout(limit, session.forward(address, host.service.port)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(ForwardError::Refused)) => return Asked::Answered(Err(HttpError::Refused)),
+        Ok(Err(ForwardError::Forbidden(why))) => return Asked::Forbidden(why),
+        Ok(Err(ForwardError::Lost(why))) => return Asked::Answered(Err(HttpError::NotAsked(why))),
+        // The forwarded connect itself hangs: the listener's queue is full.
+        Err(_) => return Asked::Answered(Err(no_answer(begin))),
+    };
+    let left = limit.saturating_sub(begin.elapsed());
+    Asked::Answered(match timeout(left, get(stream, host)).await {
+        Ok(Ok((status, is_gateway))) => Ok(HttpAnswer {
+            status,
+            latency_ms: millis(begin.elapsed()),
+            is_gateway,
+            route: match host.transport {
+                TransportKind::Ssh => HttpRoute::Forwarded,
+                TransportKind::Local => HttpRoute::Direct,
+            },
+        }),
+        Ok(Err(why)) => Err(HttpError::Broken(why)),
+        Err(_) => Err(no_answer(begin)),
+    })
+}
+
+/// Takes the first answer, or asks again where it could not be had at loopback: a gateway may
+/// listen on another address only, and a server may forward nothing.
+pub(super) async fn settle<S: Session>(
+    session: &S,
+    host: &Host,
+    facts: &Facts,
+    asked: Asked,
+    deadline: Instant,
+) -> Result<HttpAnswer, HttpError> {
+    let listeners = facts.listeners.known();
+    if listeners.is_some_and(Vec::is_empty) {
+        return Err(HttpError::Refused);
+    }
+    let elsewhere = listeners.and_then(|listeners| other_address(listeners));
+    match (asked, elsewhere) {
+        (Asked::Forbidden(_), address) => {
+            let address = address.unwrap_or_else(|| "127.0.0.1".to_owned());
+            worker::ask_on_host(session, host, &address, deadline).await
+        }
+        (Asked::Answered(Err(HttpError::Refused)), Some(address)) => {
+            match ask(session, host, &address).await {
+                Asked::Answered(answer) => answer,
+                Asked::Forbidden(why) => Err(HttpError::NotAsked(why)),
+            }
+        }
+        (Asked::Answered(answer), _) => answer,
+    }
+}
+
+/// The address to ask where nobody listens on IPv4's loopback.
+fn other_address(listeners: &[Listener]) -> Option<String> {
+    let covers_loopback = |listener: &Listener| {
+        let address = listener.address.to_canonical();
+        address.is_unspecified() || address.to_string() == "127.0.0.1"
+    };
+    if listeners.iter().any(covers_loopback) {
+        return None;
+    }
+    listeners
+        .iter()
+        .find(|listener| !matches!(listener.pids, Observed::NotCollected))
+        .map(|listener| listener.address.to_string())
+}
+
+async fn get(stream: Stream, host: &Host) -> Result<(u16, bool), String> {
+    let words = |error: &dyn std::error::Error| {
+        // hyper says what, its source says why.
+        let cause = error.source().map(ToString::to_string);
+        cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+    };
+    let (mut sender, connection) = http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+        .await
+        .map_err(|error| words(&error))?;
+    let request = Request::get(host.service.health_path.as_str())
+        .header("host", format!("127.0.0.1:{}", host.service.port))
+        .header("user-agent", concat!("clawfleet/", env!("CARGO_PKG_VERSION")))
+        .header("connection", "close")
+        .body(Empty::new())
+        .map_err(|error| words(&error))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|error| words(&error))?;
+        let status = response.status().as_u16();
+        // A body that is too long is cut: its beginning is enough to tell a gateway.
+        let mut body = Limited::new(response.into_body(), MAX_BODY);
+        let mut bytes = Vec::new();
+        while let Some(Ok(frame)) = body.frame().await {
+            if let Some(data) = frame.data_ref() {
+                bytes.extend_from_slice(data);
+            }
+        }
+        Ok((status, is_gateway_body(&bytes)))
+    };
+    tokio::pin!(exchange, connection);
+    tokio::select! {
+        result = &mut exchange => result,
+        ended = &mut connection => match ended {
+            // The connection may end a moment before its last answer is taken.
+            Ok(()) => exchange.await,
+            Err(error) => Err(words(&error)),
+        },
+    }
+}
+
+fn no_answer(begin: Instant) -> HttpError {
+    HttpError::NoAnswer {
+        waited_ms: millis(begin.elapsed()),
+    }
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}

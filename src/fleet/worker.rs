@@ -1,0 +1,215 @@
+//! One host's life: a permit, one connection, one probe and one HTTP question, an observation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::http;
+use crate::model::{
+    Become, Facts, Host, HostError, HostObservation, HostOutcome, HttpError, Stage, TransportKind,
+};
+use crate::probe::{self, Nonce, ProbeRequest};
+use crate::ssh::{
+    Command, ExecEnd, ExecOutput, LocalTransport, Session, SshTransport, StageClock, Transport,
+};
+
+/// The transports of a run.
+#[derive(Debug)]
+pub struct AnyTransport {
+    /// For hosts over SSH.
+    pub ssh: SshTransport,
+    /// For this machine.
+    pub local: LocalTransport,
+}
+
+/// The controller waits a little longer than the probe's own watchdog, so that what the watchdog
+/// leaves behind still arrives.
+const WATCHDOG_MARGIN: Duration = Duration::from_secs(2);
+
+/// Observes one host.
+pub(super) async fn observe(
+    host: Arc<Host>,
+    transport: Arc<AnyTransport>,
+    handshakes: Arc<Semaphore>,
+    clock: Arc<StageClock>,
+) -> HostObservation {
+    let begin = Instant::now();
+    let outcome = match host.transport {
+        TransportKind::Ssh => reach(&host, &transport.ssh, &handshakes, &clock).await,
+        TransportKind::Local => reach(&host, &transport.local, &handshakes, &clock).await,
+    };
+    tracing::debug!(host = %host.name, outcome = outcome.id(), elapsed = ?begin.elapsed(), "done");
+    HostObservation {
+        outcome,
+        stages: clock.times(),
+        elapsed: begin.elapsed(),
+    }
+}
+
+async fn reach<T: Transport>(
+    host: &Host,
+    transport: &T,
+    handshakes: &Semaphore,
+    clock: &Arc<StageClock>,
+) -> HostOutcome {
+    let permit = handshakes.acquire().await;
+    let deadline = Instant::now() + host.timeouts.host;
+    let connected = timeout_at(deadline, transport.connect(host, Arc::clone(clock))).await;
+    drop(permit);
+    let session = match connected {
+        Ok(Ok(session)) => session,
+        Ok(Err(outcome)) => return outcome,
+        Err(_) => {
+            let stage = clock.current();
+            clock.enter(Stage::Deadline);
+            return HostOutcome::TimedOut(HostError::new(
+                Stage::Deadline,
+                format!(
+                    "no result within {:?}; it was in stage {}",
+                    host.timeouts.host,
+                    stage.id()
+                ),
+            ));
+        }
+    };
+    let outcome = ask(host, &session, deadline, clock).await;
+    session.close().await;
+    outcome
+}
+
+/// The probe and the HTTP question travel at once on the same connection.
+async fn ask<S: Session>(
+    host: &Host,
+    session: &S,
+    deadline: Instant,
+    clock: &StageClock,
+) -> HostOutcome {
+    let nonce = match random() {
+        Ok(random) => Nonce::new(random),
+        Err(why) => return HostOutcome::Failed(HostError::new(Stage::Exec, why)),
+    };
+    let script = probe::probe_script(ProbeRequest {
+        host,
+        nonce: &nonce,
+        use_ss: true,
+    });
+    let exec_deadline = deadline.min(Instant::now() + host.timeouts.exec + WATCHDOG_MARGIN);
+    let (output, health) = tokio::join!(
+        run(session, script.command, &script.stdin, exec_deadline),
+        http::ask(session, host, "127.0.0.1"),
+    );
+    clock.enter(Stage::Parse);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let frames = probe::split(&text, &nonce);
+    if frames.frames.is_empty() {
+        return nothing_came(host, &output);
+    }
+    let mut facts = probe::parse(&frames, host.service.port);
+    facts.http.health = Some(http::settle(session, host, &facts, health, deadline).await);
+    if frames.ended {
+        HostOutcome::Observed(Box::new(facts))
+    } else {
+        partial(facts, &output)
+    }
+}
+
+async fn run<S: Session>(
+    session: &S,
+    line: &str,
+    stdin: &str,
+    deadline: Instant,
+) -> ExecOutput {
+    let command = Command {
+        line,
+        stdin,
+        stdout_cap: probe::OUTPUT_CAP,
+        stderr_cap: probe::STDERR_CAP,
+    };
+    session.exec(command, deadline).await
+}
+
+/// Asks a host over a second command where it forwards no connection.
+pub(super) async fn ask_on_host<S: Session>(
+    session: &S,
+    host: &Host,
+    address: &str,
+    deadline: Instant,
+) -> Result<crate::model::HttpAnswer, HttpError> {
+    let nonce = Nonce::new(random().map_err(HttpError::NotAsked)?);
+    let script = probe::http_script(host, &nonce, address);
+    let deadline = deadline.min(Instant::now() + host.thresholds.http_timeout + WATCHDOG_MARGIN);
+    let output = run(session, script.command, &script.stdin, deadline).await;
+    probe::parse_on_host(&String::from_utf8_lossy(&output.stdout), &nonce)
+}
+
+fn random() -> Result<u128, String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| format!("the system gives no random numbers: {error}"))?;
+    Ok(u128::from_le_bytes(bytes))
+}
+
+/// No frame came: why not? The command's end and its error output tell.
+fn nothing_came(host: &Host, output: &ExecOutput) -> HostOutcome {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let words = stderr
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
+    let says = if words.is_empty() {
+        String::new()
+    } else {
+        format!(": {words}")
+    };
+    let exec = |message: String| HostError::new(Stage::Exec, message);
+    match &output.end {
+        ExecEnd::TimedOut => HostOutcome::TimedOut(exec(format!(
+            "logged in, and the probe printed nothing in time{says}"
+        ))),
+        ExecEnd::Refused(why) => HostOutcome::Failed(HostError::new(Stage::Channel, why.clone())),
+        ExecEnd::Lost(why) => HostOutcome::Failed(exec(format!(
+            "the connection ended before the probe printed anything: {why}"
+        ))),
+        ExecEnd::Capped => HostOutcome::Failed(exec(format!(
+            "the host printed more than {} KiB, and none of it was the probe's",
+            probe::OUTPUT_CAP >> 10
+        ))),
+        ExecEnd::Signalled(signal) => HostOutcome::Failed(exec(format!(
+            "the probe was ended by signal {signal} before it printed anything{says}"
+        ))),
+        ExecEnd::Exited(_) if host.become_root != Become::None => HostOutcome::Failed(
+            HostError::new(Stage::Become, format!("root could not be gained{says}"))
+                .hint("the login needs a rule without a password, e.g. `NOPASSWD: ALL` in sudoers"),
+        ),
+        ExecEnd::Exited(127) => HostOutcome::Failed(
+            exec(format!("the host has no `sh` for this login{says}"))
+                .hint("the probe needs a POSIX shell on the login's PATH"),
+        ),
+        ExecEnd::Exited(code) => HostOutcome::Failed(
+            exec(format!(
+                "the login's shell ended with {code} and ran no probe{says}"
+            ))
+            .hint("does the login have a real shell, and no forced command?"),
+        ),
+    }
+}
+
+fn partial(facts: Facts, output: &ExecOutput) -> HostOutcome {
+    let why = match &output.end {
+        ExecEnd::TimedOut => "the probe did not end in time; what it printed until then is kept".to_owned(),
+        ExecEnd::Capped => format!(
+            "the host printed more than {} KiB; the rest was dropped",
+            probe::OUTPUT_CAP >> 10
+        ),
+        ExecEnd::Signalled(signal) => format!("the probe was ended by signal {signal} on the host"),
+        ExecEnd::Lost(why) | ExecEnd::Refused(why) => {
+            format!("the connection ended in the middle of the probe: {why}")
+        }
+        ExecEnd::Exited(137) => "the probe was killed on the host, by its watchdog or by somebody else".to_owned(),
+        ExecEnd::Exited(code) => format!("the probe ended early, with status {code}"),
+    };
+    HostOutcome::Partial(Box::new(facts), HostError::new(Stage::Exec, why))
+}

@@ -1,0 +1,205 @@
+//! The shape of the YAML file. Everything that is not in it is an error.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde_yaml::Spanned;
+
+/// The file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawInventory {
+    pub(super) defaults: Option<RawScope>,
+    pub(super) groups: Pairs<Option<RawScope>>,
+    pub(super) hosts: Pairs<Option<RawScope>>,
+}
+
+/// One place that settings stand in: the defaults, a group, or a host.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawScope {
+    /// Groups only: node sets of hosts.
+    pub(super) hosts: Option<Spanned<OneOrMany>>,
+    /// Groups only: names of groups whose hosts belong to this one as well.
+    pub(super) groups: Option<Spanned<OneOrMany>>,
+    /// Hosts only.
+    pub(super) address: Option<Spanned<String>>,
+    pub(super) port: Option<Spanned<u16>>,
+    pub(super) user: Option<Spanned<String>>,
+    pub(super) identity: Option<Spanned<OneOrMany>>,
+    pub(super) known_hosts: Option<Spanned<OneOrMany>>,
+    #[serde(rename = "become")]
+    pub(super) become_root: Option<Spanned<RawBecome>>,
+    pub(super) transport: Option<Spanned<RawTransport>>,
+    pub(super) role: Option<Spanned<RawRole>>,
+    pub(super) labels: Pairs<Scalar>,
+    pub(super) vars: Pairs<serde_json::Value>,
+    pub(super) service: RawService,
+    pub(super) thresholds: RawThresholds,
+    pub(super) timeouts: RawTimeouts,
+}
+
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawService {
+    pub(super) unit: Option<Spanned<String>>,
+    pub(super) scope: Option<Spanned<RawServiceScope>>,
+    pub(super) owner: Option<Spanned<String>>,
+    pub(super) port: Option<Spanned<u16>>,
+    pub(super) health_path: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawThresholds {
+    pub(super) restarts_per_day: Option<Spanned<u32>>,
+    pub(super) failed_starts_per_hour: Option<Spanned<u32>>,
+    pub(super) http_timeout: Option<Spanned<Span>>,
+    pub(super) startup_grace: Option<Spanned<Span>>,
+}
+
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTimeouts {
+    pub(super) dns: Option<Spanned<Span>>,
+    pub(super) tcp: Option<Spanned<Span>>,
+    pub(super) kex: Option<Spanned<Span>>,
+    pub(super) auth: Option<Spanned<Span>>,
+    pub(super) channel: Option<Spanned<Span>>,
+    pub(super) exec: Option<Spanned<Span>>,
+    pub(super) host: Option<Spanned<Span>>,
+}
+
+macro_rules! words {
+    ($name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+        pub(super) enum $name { $(#[serde(rename = $word)] $variant,)+ }
+
+        impl $name {
+            pub(super) fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+    };
+}
+
+words!(RawBecome { None = "none", Sudo = "sudo", Doas = "doas" });
+words!(RawTransport { Ssh = "ssh", Local = "local" });
+words!(RawRole { Gateway = "gateway", None = "none" });
+words!(RawServiceScope { Auto = "auto", System = "system", User = "user" });
+
+/// A mapping in the file's order, each key with its place. A repeated key is the parser's error.
+#[derive(Debug, Clone)]
+pub(super) struct Pairs<V>(pub(super) Vec<(Spanned<String>, V)>);
+
+impl<V> Default for Pairs<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PairsVisitor<V>(PhantomData<V>);
+
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for PairsVisitor<V> {
+            type Value = Pairs<V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+                Ok(Pairs(Vec::new()))
+            }
+        }
+
+        deserializer.deserialize_map(PairsVisitor(PhantomData))
+    }
+}
+
+/// One text, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OneOrMany(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrManyVisitor;
+
+        impl<'de> Visitor<'de> for OneOrManyVisitor {
+            type Value = OneOrMany;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(OneOrMany(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = list.next_element()? {
+                    texts.push(text);
+                }
+                Ok(OneOrMany(texts))
+            }
+        }
+
+        deserializer.deserialize_any(OneOrManyVisitor)
+    }
+}
+
+/// A label's value: a text, or a number or truth value that is meant as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scalar(pub(super) String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Ok(Self(text)),
+            value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => {
+                Ok(Self(value.to_string()))
+            }
+            _ => Err(de::Error::custom("a label's value is one word")),
+        }
+    }
+}
+
+/// A length of time: `5s`, `2m`, `500ms`, or a number of seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = || de::Error::custom("a time is a number of seconds or a text such as `5s`, `500ms` or `2m`");
+        let duration = match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Number(number) => number
+                .as_f64()
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .ok_or_else(wrong)?,
+            serde_json::Value::String(text) => text
+                .parse::<jiff::SignedDuration>()
+                .ok()
+                .and_then(|span| Duration::try_from(span).ok())
+                .ok_or_else(wrong)?,
+            _ => return Err(wrong()),
+        };
+        // A day is beyond any deadline that a person waits for, and far from overflowing a clock.
+        if duration.is_zero() || duration > Duration::from_secs(86_400) {
+            return Err(de::Error::custom("a time is more than zero and at most a day"));
+        }
+        Ok(Self(duration))
+    }
+}

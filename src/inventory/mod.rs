@@ -1,0 +1,21 @@
+//! L1: the inventory: YAML in, hosts out, and where every value came from.
+//!
+//! `file` knows the shape of the YAML, `settings` its meaning, `resolve` who wins, `select` which
+//! hosts an operator means. None of them reads a file: the text comes in from above.
+
+mod error;
+mod file;
+mod resolve;
+mod select;
+mod settings;
+
+pub use error::InventoryError;
+pub use resolve::{Inventory, parse};
+pub use select::{LastRun, SelectError};
+pub use settings::{Layer, Origin, SettingValue};
+
+/// The largest inventory that is read, in bytes. Ten thousand hosts with labels take about 1 MB.
+pub const MAX_BYTES: u64 = 8 << 20;
+
+/// The commented example that `inventory init` writes.
+pub const EXAMPLE: &str = include_str!("../../inventory.example.yaml");

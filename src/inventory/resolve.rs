@@ -1,0 +1,638 @@
+//! Who wins: built-in < defaults < group < nested group < host.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_yaml::Spanned;
+
+use super::error::{InventoryError, did_you_mean};
+use super::file::{OneOrMany, RawInventory, RawScope};
+use super::settings::{Layer, Origin, Setting, SettingValue, built_in, settings_of};
+use crate::model::nodeset::expand;
+use crate::model::{
+    Become, Host, HostKeyFiles, Role, ScopeWanted, ServiceSpec, Thresholds, Timeouts, TransportKind,
+};
+
+/// Words that selectors use for themselves.
+const RESERVED_GROUPS: [&str; 3] = ["all", "failed", "unreachable"];
+
+/// Hosts in the file's order, their groups, and the origin of every value.
+#[derive(Debug, Clone)]
+pub struct Inventory {
+    /// The hosts.
+    pub hosts: Vec<Host>,
+    /// Each group's hosts by index, nested groups included.
+    pub groups: BTreeMap<String, BTreeSet<usize>>,
+    origins: Vec<BTreeMap<String, (SettingValue, Origin)>>,
+}
+
+impl Inventory {
+    /// Returns the index of a host.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.hosts.iter().position(|host| host.name == name)
+    }
+
+    /// Returns every setting of a host with its value and origin, sorted by key.
+    pub fn settings(
+        &self,
+        host: usize,
+    ) -> impl Iterator<Item = (&str, &SettingValue, &Origin)> + '_ {
+        self.origins
+            .get(host)
+            .into_iter()
+            .flatten()
+            .map(|(key, (value, origin))| (key.as_str(), value, origin))
+    }
+}
+
+/// Reads an inventory. `file` is only used in messages; `home` replaces a leading `~` of paths.
+///
+/// # Errors
+/// The first fault, with its place where it has one.
+pub fn parse(text: &str, file: &str, home: &str) -> Result<Inventory, InventoryError> {
+    let raw = read(text, file)?;
+    Resolver { file, home }.resolve(&raw)
+}
+
+fn read(text: &str, file: &str) -> Result<RawInventory, InventoryError> {
+    use serde_yaml::{Error, budget::Budget};
+    if text.trim().is_empty() {
+        return Err(InventoryError::new(file, "the file is empty")
+            .hint("`clawfleet inventory init` writes a commented example"));
+    }
+    let mut budget = Budget::default();
+    // 10,000 hosts of 30 nodes each; the parser's own limit is for smaller files.
+    budget.max_nodes = 1_000_000;
+    budget.max_events = 4_000_000;
+    budget.max_documents = 1;
+    // Aliases are for a handful of shared values; ten thousand of them are a bomb.
+    budget.max_aliases = 10_000;
+    let mut options = serde_yaml::Options::default();
+    options.budget = Some(budget);
+    options.with_snippet = false;
+    serde_yaml::from_str_with_options(text, options).map_err(|error| {
+        let error = error.without_snippet();
+        let (message, hint) = match error {
+            Error::SerdeUnknownField { field, expected, .. } => (
+                format!("unknown key `{field}`"),
+                did_you_mean(field, expected.iter().copied())
+                    .or_else(|| Some(format!("known keys here: {}", expected.join(", ")))),
+            ),
+            Error::SerdeUnknownVariant { variant, expected, .. } => (
+                format!("`{variant}` is none of {}", expected.join(", ")),
+                did_you_mean(variant, expected.iter().copied()),
+            ),
+            other => (strip_place(&other.to_string()), None),
+        };
+        let at = error
+            .location()
+            .filter(|at| at.line() > 0)
+            .map(|at| (at.line(), at.column()));
+        InventoryError {
+            file: file.to_owned(),
+            at,
+            message,
+            hint,
+        }
+    })
+}
+
+/// The parser ends its messages with the place, which we put in front.
+fn strip_place(message: &str) -> String {
+    let line = message.lines().next().unwrap_or(message);
+    let cut = line.rfind(" at line ").or_else(|| line.rfind(" (line "));
+    cut.and_then(|cut| line.get(..cut))
+        .unwrap_or(line)
+        .trim_start_matches("error: ")
+        .to_owned()
+}
+
+struct Resolver<'a> {
+    file: &'a str,
+    home: &'a str,
+}
+
+/// A group with its place in the order of precedence.
+struct Group {
+    settings: Vec<Setting>,
+    members: BTreeSet<usize>,
+    /// The group and all that it is nested in.
+    within: BTreeSet<String>,
+}
+
+impl Resolver<'_> {
+    fn error<T>(&self, at: &Spanned<T>, message: impl Into<String>) -> InventoryError {
+        let at = at.referenced;
+        InventoryError {
+            file: self.file.to_owned(),
+            at: (at.line() > 0).then(|| (at.line(), at.column())),
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    fn resolve(&self, raw: &RawInventory) -> Result<Inventory, InventoryError> {
+        let (entries, names) = self.hosts(raw)?;
+        let groups = self.groups(raw, &names)?;
+        if let Some(defaults) = &raw.defaults {
+            self.only_settings("defaults", defaults)?;
+        }
+        let defaults = raw.defaults.as_ref().map(settings_of).unwrap_or_default();
+        let mut inventory = Inventory {
+            hosts: Vec::with_capacity(entries.len()),
+            groups: groups
+                .iter()
+                .map(|(name, group)| (name.clone(), group.members.clone()))
+                .collect(),
+            origins: Vec::with_capacity(entries.len()),
+        };
+        for (index, entry) in entries.iter().enumerate() {
+            let mine: Vec<(&String, &Group)> = groups
+                .iter()
+                .filter(|(_, group)| group.members.contains(&index))
+                .map(|(name, group)| (name, group))
+                .collect();
+            let merged = self.merge(entry, &defaults, &mine)?;
+            let group_names = raw
+                .groups
+                .0
+                .iter()
+                .map(|(name, _)| &name.value)
+                .filter(|name| mine.iter().any(|(known, _)| known == name))
+                .cloned()
+                .collect();
+            inventory.hosts.push(self.host(entry, &merged, group_names)?);
+            inventory.origins.push(merged);
+        }
+        Ok(inventory)
+    }
+
+    fn hosts(
+        &self,
+        raw: &RawInventory,
+    ) -> Result<(Vec<Entry>, HashMap<String, usize>), InventoryError> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut names: HashMap<String, usize> = HashMap::new();
+        for (pattern, scope) in &raw.hosts.0 {
+            let scope = scope.clone().unwrap_or_default();
+            let expanded = expand(&pattern.value)
+                .map_err(|error| self.error(pattern, error.to_string()))?;
+            let addresses = self.addresses(pattern, &scope, &expanded)?;
+            if let Some(field) = scope.hosts.as_ref().or(scope.groups.as_ref()) {
+                return Err(self.error(
+                    field,
+                    format!("host `{}` has a key that only groups have", pattern.value),
+                ));
+            }
+            let settings = settings_of(&scope);
+            for (name, address) in expanded.into_iter().zip(addresses) {
+                self.check_name(pattern, &name)?;
+                if let Some(other) = names.insert(name.clone(), entries.len()) {
+                    let other = entries.get(other).map_or(0, |entry| entry.line);
+                    return Err(self.error(
+                        pattern,
+                        format!("host `{name}` is here and on line {other} already"),
+                    ));
+                }
+                entries.push(Entry {
+                    name,
+                    address,
+                    pattern: pattern.value.clone(),
+                    line: pattern.referenced.line(),
+                    settings: settings.clone(),
+                });
+            }
+        }
+        if entries.is_empty() {
+            return Err(InventoryError::new(self.file, "no host is named under `hosts`")
+                .hint("add one, e.g. `hosts: {VM151: {address: 10.0.0.151}}`"));
+        }
+        Ok((entries, names))
+    }
+
+    fn addresses(
+        &self,
+        pattern: &Spanned<String>,
+        scope: &RawScope,
+        names: &[String],
+    ) -> Result<Vec<String>, InventoryError> {
+        let Some(address) = &scope.address else {
+            return Ok(names.to_vec());
+        };
+        // `[fe80::1]` is an address in brackets, not a range.
+        let bare = address.value.trim_start_matches('[').trim_end_matches(']');
+        let addresses = if bare.parse::<std::net::Ipv6Addr>().is_ok() {
+            vec![bare.to_owned()]
+        } else {
+            expand(&address.value).map_err(|error| self.error(address, error.to_string()))?
+        };
+        if addresses.len() != names.len() {
+            return Err(self.error(
+                address,
+                format!(
+                    "`{}` gives {} addresses for the {} hosts of `{}`",
+                    address.value,
+                    addresses.len(),
+                    names.len(),
+                    pattern.value
+                ),
+            ));
+        }
+        for one in &addresses {
+            let odd = one.starts_with('-')
+                || one.chars().any(|c| c.is_whitespace() || c.is_control() || "/@".contains(c));
+            if odd {
+                return Err(self.error(address, format!("`{one}` is no address")));
+            }
+        }
+        Ok(addresses)
+    }
+
+    fn check_name(&self, pattern: &Spanned<String>, name: &str) -> Result<(), InventoryError> {
+        let fine = |c: char| c.is_alphanumeric() || "._-:".contains(c);
+        if name.starts_with('-') || !name.chars().all(fine) || name == "all" {
+            return Err(self.error(
+                pattern,
+                format!("`{name}` is no host name: letters, digits and . _ - : make one"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn only_settings(&self, what: &str, scope: &RawScope) -> Result<(), InventoryError> {
+        if let Some(address) = &scope.address {
+            return Err(self.error(address, format!("{what} cannot have an `address`")));
+        }
+        if let Some(field) = scope.hosts.as_ref().or(scope.groups.as_ref())
+            && what == "defaults"
+        {
+            return Err(self.error(field, "`defaults` holds settings, not hosts or groups"));
+        }
+        Ok(())
+    }
+
+    fn groups(
+        &self,
+        raw: &RawInventory,
+        names: &HashMap<String, usize>,
+    ) -> Result<BTreeMap<String, Group>, InventoryError> {
+        let empty = RawScope::default();
+        let scopes: BTreeMap<&str, (&Spanned<String>, &RawScope)> = raw
+            .groups
+            .0
+            .iter()
+            .map(|(name, scope)| (name.value.as_str(), (name, scope.as_ref().unwrap_or(&empty))))
+            .collect();
+        let mut groups = BTreeMap::new();
+        for (name, (place, scope)) in &scopes {
+            if RESERVED_GROUPS.contains(name) {
+                return Err(self.error(*place, format!("`{name}` is a selector's own word, not a group name")));
+            }
+            self.only_settings(&format!("group `{name}`"), scope)?;
+            let mut members = BTreeSet::new();
+            for (at, pattern) in texts(scope.hosts.as_ref()) {
+                for host in expand(pattern).map_err(|error| self.error(at, error.to_string()))? {
+                    let Some(index) = names.get(&host) else {
+                        let mut error = self.error(
+                            at,
+                            format!("group `{name}` names `{host}`, which is not under `hosts`"),
+                        );
+                        error.hint = did_you_mean(&host, names.keys().map(String::as_str));
+                        return Err(error);
+                    };
+                    members.insert(*index);
+                }
+            }
+            groups.insert(
+                (*name).to_owned(),
+                Group {
+                    settings: settings_of(scope),
+                    members,
+                    within: BTreeSet::from([(*name).to_owned()]),
+                },
+            );
+        }
+        self.nest(&scopes, &mut groups)?;
+        Ok(groups)
+    }
+
+    /// Puts nested groups' hosts into the groups around them, from the innermost outwards.
+    fn nest(
+        &self,
+        scopes: &BTreeMap<&str, (&Spanned<String>, &RawScope)>,
+        groups: &mut BTreeMap<String, Group>,
+    ) -> Result<(), InventoryError> {
+        fn visit<'a>(
+            resolver: &Resolver<'_>,
+            name: &'a str,
+            path: &mut Vec<&'a str>,
+            done: &mut BTreeSet<&'a str>,
+            scopes: &'a BTreeMap<&str, (&Spanned<String>, &'a RawScope)>,
+            groups: &mut BTreeMap<String, Group>,
+        ) -> Result<(), InventoryError> {
+            let Some((place, scope)) = scopes.get(name) else {
+                return Ok(());
+            };
+            if path.contains(&name) {
+                path.push(name);
+                return Err(resolver.error(
+                    *place,
+                    format!("groups nest in a circle: {}", path.join(" > ")),
+                ));
+            }
+            if !done.insert(name) {
+                return Ok(());
+            }
+            path.push(name);
+            for (at, child) in texts(scope.groups.as_ref()) {
+                if !scopes.contains_key(child.as_str()) {
+                    let mut error = resolver.error(
+                        at,
+                        format!("group `{name}` holds `{child}`, which is no group"),
+                    );
+                    error.hint = did_you_mean(child, scopes.keys().copied());
+                    return Err(error);
+                }
+                // Cycles must be found even below a group that is already done.
+                visit(resolver, child, path, done, scopes, groups)?;
+                let members = groups
+                    .get(child)
+                    .map(|group| group.members.clone())
+                    .unwrap_or_default();
+                if let Some(group) = groups.get_mut(name) {
+                    group.members.extend(members);
+                }
+            }
+            path.pop();
+            Ok(())
+        }
+        let mut done = BTreeSet::new();
+        for name in scopes.keys() {
+            visit(self, name, &mut Vec::new(), &mut done, scopes, groups)?;
+        }
+        // `within` is filled after the cycle check, so this always ends.
+        loop {
+            let mut changed = false;
+            for (name, (_, scope)) in scopes {
+                let outer = groups.get(*name).map(|group| group.within.clone()).unwrap_or_default();
+                for (_, child) in texts(scope.groups.as_ref()) {
+                    if let Some(group) = groups.get_mut(child) {
+                        let before = group.within.len();
+                        group.within.extend(outer.iter().cloned());
+                        changed |= group.within.len() != before;
+                    }
+                }
+            }
+            if !changed {
+                return Ok(());
+            }
+        }
+    }
+
+    fn merge(
+        &self,
+        entry: &Entry,
+        defaults: &[Setting],
+        groups: &[(&String, &Group)],
+    ) -> Result<BTreeMap<String, (SettingValue, Origin)>, InventoryError> {
+        let mut merged: BTreeMap<String, (SettingValue, Origin)> = BTreeMap::new();
+        let mut put = |setting: &Setting, layer: Layer| {
+            let origin = Origin {
+                layer,
+                line: setting.line,
+            };
+            merged.insert(setting.key.clone(), (setting.value.clone(), origin));
+        };
+        for setting in built_in() {
+            put(&setting, Layer::BuiltIn);
+        }
+        for setting in defaults {
+            put(setting, Layer::Defaults);
+        }
+        // Outer groups first, so that the inner one has the last word.
+        let mut ordered = groups.to_vec();
+        ordered.sort_by_key(|(_, group)| group.within.len());
+        for (place, (name, group)) in ordered.iter().enumerate() {
+            for setting in &group.settings {
+                self.contradiction(entry, setting, name, group, ordered.get(..place).unwrap_or_default())?;
+                put(setting, Layer::Group((*name).clone()));
+            }
+        }
+        for setting in &entry.settings {
+            put(setting, Layer::Host(entry.pattern.clone()));
+        }
+        Ok(merged)
+    }
+
+    /// Two groups, neither within the other, that set a host's key differently: nobody can say
+    /// which was meant, unless the host says it itself.
+    fn contradiction(
+        &self,
+        entry: &Entry,
+        setting: &Setting,
+        name: &str,
+        group: &Group,
+        earlier: &[(&String, &Group)],
+    ) -> Result<(), InventoryError> {
+        if entry.settings.iter().any(|own| own.key == setting.key) {
+            return Ok(());
+        }
+        for (other_name, other) in earlier {
+            if group.within.contains(*other_name) {
+                continue;
+            }
+            let clash = other
+                .settings
+                .iter()
+                .find(|theirs| theirs.key == setting.key && theirs.value != setting.value);
+            if let Some(theirs) = clash {
+                return Err(InventoryError {
+                    file: self.file.to_owned(),
+                    at: Some((setting.line, 1)),
+                    message: format!(
+                        "host `{}` gets `{}: {}` from group `{name}` and `{}` from group `{other_name}` (line {})",
+                        entry.name, setting.key, setting.value, theirs.value, theirs.line
+                    ),
+                    hint: Some(format!("set `{}` on the host, or nest one group in the other", setting.key)),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn host(
+        &self,
+        entry: &Entry,
+        merged: &BTreeMap<String, (SettingValue, Origin)>,
+        groups: Vec<String>,
+    ) -> Result<Host, InventoryError> {
+        let values = Values { merged };
+        let host = Host {
+            name: entry.name.clone(),
+            address: entry.address.clone(),
+            port: values.number("port"),
+            user: values.text("user"),
+            identity: values.paths("identity", self.home),
+            known_hosts: HostKeyFiles(values.paths("known_hosts", self.home)),
+            become_root: match values.text("become").as_str() {
+                "sudo" => Become::Sudo,
+                "doas" => Become::Doas,
+                _ => Become::None,
+            },
+            transport: match values.text("transport").as_str() {
+                "local" => TransportKind::Local,
+                _ => TransportKind::Ssh,
+            },
+            labels: values
+                .below("labels.")
+                .map(|(key, value)| (key.to_owned(), value.to_string()))
+                .collect(),
+            vars: values
+                .below("vars.")
+                .map(|(key, value)| match value {
+                    SettingValue::Any(value) => (key.to_owned(), value.clone()),
+                    other => (key.to_owned(), serde_json::Value::String(other.to_string())),
+                })
+                .collect(),
+            groups,
+            role: match values.text("role").as_str() {
+                "none" => Role::None,
+                _ => Role::Gateway,
+            },
+            service: ServiceSpec {
+                unit: values.text("service.unit"),
+                scope: match values.text("service.scope").as_str() {
+                    "system" => ScopeWanted::System,
+                    "user" => ScopeWanted::User,
+                    _ => ScopeWanted::Auto,
+                },
+                owner: values.find("service.owner").map(ToString::to_string),
+                port: values.number("service.port"),
+                health_path: values.text("service.health_path"),
+            },
+            thresholds: Thresholds {
+                restarts_per_day: values.number("thresholds.restarts_per_day"),
+                failed_starts_per_hour: values.number("thresholds.failed_starts_per_hour"),
+                http_timeout: values.time("thresholds.http_timeout"),
+                startup_grace: values.time("thresholds.startup_grace"),
+            },
+            timeouts: Timeouts {
+                dns: values.time("timeouts.dns"),
+                tcp: values.time("timeouts.tcp"),
+                kex: values.time("timeouts.kex"),
+                auth: values.time("timeouts.auth"),
+                channel: values.time("timeouts.channel"),
+                exec: values.time("timeouts.exec"),
+                host: values.time("timeouts.host"),
+            },
+        };
+        self.check(&host, merged)?;
+        Ok(host)
+    }
+
+    /// Values that would be accepted by their type and fail later on every host.
+    fn check(
+        &self,
+        host: &Host,
+        merged: &BTreeMap<String, (SettingValue, Origin)>,
+    ) -> Result<(), InventoryError> {
+        let unit = &host.service.unit;
+        let unit_fine = unit.ends_with(".service")
+            && !unit.starts_with(['-', '.'])
+            && unit.chars().all(|c| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c));
+        let user_fine = |user: &str| {
+            !user.is_empty()
+                && !user.starts_with('-')
+                && !user.chars().any(|c| c.is_whitespace() || c.is_control() || ":/@".contains(c))
+        };
+        let path = &host.service.health_path;
+        let faults = [
+            ("service.unit", unit_fine, "is no unit name; it ends in `.service`"),
+            ("user", user_fine(&host.user), "is no login"),
+            ("service.owner", host.service.owner.as_deref().is_none_or(user_fine), "is no user name"),
+            (
+                "service.health_path",
+                path.starts_with('/') && path.chars().all(|c| c.is_ascii_graphic()),
+                "is no path; it begins with `/`",
+            ),
+            ("port", host.port != 0, "is no port"),
+            ("service.port", host.service.port != 0, "is no port"),
+        ];
+        for (key, fine, what) in faults {
+            if !fine && let Some((value, origin)) = merged.get(key) {
+                return Err(InventoryError {
+                    file: self.file.to_owned(),
+                    at: (origin.line > 0).then_some((origin.line, 1)),
+                    message: format!("`{key}: {value}` {what}"),
+                    hint: None,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Entry {
+    name: String,
+    address: String,
+    pattern: String,
+    line: u64,
+    settings: Vec<Setting>,
+}
+
+/// The texts of a list, each with the place of the list.
+fn texts(
+    list: Option<&Spanned<OneOrMany>>,
+) -> impl Iterator<Item = (&Spanned<OneOrMany>, &String)> {
+    list.into_iter()
+        .flat_map(|list| list.value.0.iter().map(move |text| (list, text)))
+}
+
+/// Typed reading of merged settings. The built-in layer sets every key that is read with a type.
+struct Values<'a> {
+    merged: &'a BTreeMap<String, (SettingValue, Origin)>,
+}
+
+impl Values<'_> {
+    fn find(&self, key: &str) -> Option<&SettingValue> {
+        self.merged.get(key).map(|(value, _)| value)
+    }
+
+    fn text(&self, key: &str) -> String {
+        self.find(key).map(ToString::to_string).unwrap_or_default()
+    }
+
+    fn number<T: TryFrom<u64> + Default>(&self, key: &str) -> T {
+        match self.find(key) {
+            Some(SettingValue::Number(number)) => T::try_from(*number).unwrap_or_default(),
+            _ => T::default(),
+        }
+    }
+
+    fn time(&self, key: &str) -> Duration {
+        match self.find(key) {
+            Some(SettingValue::Time(time)) => *time,
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn paths(&self, key: &str, home: &str) -> Vec<PathBuf> {
+        match self.find(key) {
+            Some(SettingValue::Texts(paths)) => paths
+                .iter()
+                .map(|path| match path.strip_prefix("~/") {
+                    Some(rest) => PathBuf::from(home).join(rest),
+                    None => PathBuf::from(path),
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn below(&self, prefix: &'static str) -> impl Iterator<Item = (&str, &SettingValue)> {
+        self.merged
+            .iter()
+            .filter_map(move |(key, (value, _))| Some((key.strip_prefix(prefix)?, value)))
+    }
+}

@@ -1,0 +1,15 @@
+//! Agentless fleet checks for OpenClaw gateways over SSH.
+//!
+//! The layers, lowest first: [`model`] (data), [`inventory`], [`probe`] and [`diagnose`] (pure),
+//! [`ssh`] and [`store`] (the outside world), [`fleet`] (many hosts at once), [`report`] (what
+//! people and programs read), [`cli`]. ARCHITECTURE.md says what may import what, and a test holds it.
+
+pub mod cli;
+pub mod diagnose;
+pub mod fleet;
+pub mod inventory;
+pub mod model;
+pub mod probe;
+pub mod report;
+pub mod ssh;
+pub mod store;

@@ -1,0 +1,341 @@
+//! What one probe saw on one host, before anybody judges it.
+
+use std::net::IpAddr;
+
+use super::Observed;
+
+/// Everything that was seen on a host in one probe.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    /// The machine and the login.
+    pub system: SystemFacts,
+    /// The gateway port that was looked at.
+    pub port: u16,
+    /// Sockets that listen on that port; `Known` and empty means that nobody listens.
+    pub listeners: Observed<Vec<Listener>>,
+    /// Listeners, their ancestors, units' main processes and everything that looks like a gateway.
+    pub processes: Vec<Process>,
+    /// The system unit and the user units of that name; empty where none exists.
+    pub units: Vec<Unit>,
+    /// Users whose manager or unit could not be asked, and why.
+    pub units_unseen: Vec<(String, String)>,
+    /// What the gateway port answered.
+    pub http: HttpFacts,
+    /// The settings of `openclaw.json` that checks need; never a secret.
+    pub config: Observed<GatewayConfig>,
+    /// Lines of the probe's output that made no sense, capped.
+    pub parse_issues: Vec<String>,
+}
+
+impl Facts {
+    /// Returns the process with that id, if the probe saw it.
+    pub fn process(&self, pid: u32) -> Option<&Process> {
+        self.processes.iter().find(|process| process.pid == pid)
+    }
+}
+
+/// The machine, its clock and the login's rights.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SystemFacts {
+    /// `PRETTY_NAME` of os-release.
+    pub os: Option<String>,
+    /// Kernel release.
+    pub kernel: Option<String>,
+    /// systemd's major version.
+    pub systemd: Option<u32>,
+    /// The host's own name.
+    pub hostname: Option<String>,
+    /// Seconds since boot.
+    pub uptime_s: Option<u64>,
+    /// The host's clock, seconds since the epoch.
+    pub clock_s: Option<u64>,
+    /// Who the probe ran as.
+    pub login: Login,
+}
+
+/// Who the probe ran as.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    /// User name, if it has one.
+    pub user: String,
+    /// Effective user id.
+    pub uid: Option<u32>,
+    /// Whether it may read the system journal.
+    pub journal: bool,
+    /// Whether it can see other users' processes (`hidepid`).
+    pub sees_processes: Option<bool>,
+}
+
+impl Login {
+    /// Whether the probe ran as root.
+    pub fn is_root(&self) -> bool {
+        self.uid == Some(0)
+    }
+}
+
+/// One socket in LISTEN state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Bound address.
+    pub address: IpAddr,
+    /// Bound port.
+    pub port: u16,
+    /// Owner of the socket.
+    pub uid: u32,
+    /// Socket inode.
+    pub inode: u64,
+    /// Processes that hold the socket.
+    pub pids: Observed<Vec<u32>>,
+}
+
+/// One process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Parent's id.
+    pub ppid: u32,
+    /// Real user id.
+    pub uid: Option<u32>,
+    /// Kernel's short name, at most 15 bytes.
+    pub comm: String,
+    /// Arguments; a program that sets its title shows that title here.
+    pub argv: Vec<String>,
+    /// Start time in clock ticks since boot: with the pid it names a process for ever.
+    pub start_ticks: u64,
+    /// Seconds since its start.
+    pub age_s: Option<u64>,
+    /// Its cgroup in systemd's hierarchy.
+    pub cgroup: String,
+    /// Executable, where the login may read it.
+    pub exe: Option<String>,
+    /// Single letter of `/proc/PID/stat`: `T` is stopped, `D` waits in the kernel.
+    pub state: Option<char>,
+}
+
+/// Whose manager a unit belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UnitScope {
+    /// PID 1.
+    System,
+    /// A user's manager.
+    User {
+        /// The user's name.
+        user: String,
+        /// The user's id.
+        uid: u32,
+    },
+}
+
+/// Whether a user's manager runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserManager {
+    /// It does.
+    Running,
+    /// It does not, so its units are files and no more.
+    NotRunning,
+}
+
+/// How a unit's properties are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Its manager told.
+    Manager,
+    /// Its manager does not run; only files were read.
+    FileOnly,
+}
+
+/// One gateway unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Name with suffix.
+    pub name: String,
+    /// Whose it is.
+    pub scope: UnitScope,
+    /// How its properties are known.
+    pub seen: Seen,
+    /// `LoadState`: `loaded`, `not-found`, `masked`…
+    pub load_state: String,
+    /// `ActiveState`: `active`, `activating`, `failed`, `inactive`…
+    pub active_state: String,
+    /// `SubState`: `running`, `auto-restart`…
+    pub sub_state: String,
+    /// `Result`: `success`, `exit-code`, `signal`…
+    pub result: String,
+    /// `UnitFileState`: `enabled`, `disabled`, `static`, `masked`…
+    pub unit_file_state: String,
+    /// `MainPID`, 0 for none.
+    pub main_pid: u32,
+    /// `NRestarts`, where this systemd has it.
+    pub n_restarts: Option<u32>,
+    /// `ExecMainStatus` of the current or last main process.
+    pub exec_main_status: Option<i32>,
+    /// `ExecMainCode`: 1 exited, 2 killed, 3 dumped.
+    pub exec_main_code: Option<i32>,
+    /// `ControlGroup`.
+    pub control_group: String,
+    /// `FragmentPath`.
+    pub fragment_path: String,
+    /// `KillMode`.
+    pub kill_mode: String,
+    /// `Restart`.
+    pub restart: String,
+    /// Whether its user lingers; `Absent` for a system unit.
+    pub linger: Observed<bool>,
+    /// What the journal says of it.
+    pub journal: Observed<UnitJournal>,
+}
+
+impl Unit {
+    /// Whether there is such a unit at all.
+    pub fn exists(&self) -> bool {
+        self.load_state != "not-found"
+    }
+
+    /// Whether its manager starts it by itself.
+    pub fn is_enabled(&self) -> bool {
+        matches!(
+            self.unit_file_state.as_str(),
+            "enabled" | "enabled-runtime" | "linked" | "alias"
+        )
+    }
+
+    /// Whether it runs, starts, or waits for its next restart.
+    pub fn is_up_or_trying(&self) -> bool {
+        matches!(
+            self.active_state.as_str(),
+            "active" | "activating" | "reloading" | "deactivating"
+        )
+    }
+
+    /// Whether its manager would start it, now or at the next boot.
+    pub fn claims_port(&self) -> bool {
+        self.exists()
+            && self.load_state != "masked"
+            && (self.is_enabled() || self.is_up_or_trying())
+    }
+}
+
+/// A line that names a cause, as the gateway or systemd writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JournalSignature {
+    /// The port or the state directory belongs to another gateway.
+    PortTaken,
+    /// The gateway ended another one as stale before its own start.
+    StaleKilled,
+    /// The gateway refuses its configuration.
+    ConfigRefused,
+    /// A model was unknown or a fallback was used.
+    ModelFallback,
+    /// The main process ended, as systemd tells it.
+    MainExited,
+    /// The kernel or systemd-oomd ended a process for want of memory.
+    OutOfMemory,
+}
+
+/// What the journal says of one unit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitJournal {
+    /// Restarts that systemd scheduled in the last 10 minutes.
+    pub restarts_10m: u32,
+    /// The same in the last hour.
+    pub restarts_1h: u32,
+    /// The same in the last 24 hours.
+    pub restarts_24h: u32,
+    /// "Failed to start" and "Failed with result" lines of the last hour.
+    pub failed_1h: u32,
+    /// Whether the reading stopped at its line cap, so that counts are lower bounds.
+    pub capped: bool,
+    /// Telling lines of the last hour: kind, how many, the newest one.
+    pub signatures: Vec<(JournalSignature, u32, String)>,
+}
+
+impl UnitJournal {
+    /// Returns how often a signature was seen, and its newest line.
+    pub fn signature(&self, wanted: JournalSignature) -> Option<(u32, &str)> {
+        self.signatures
+            .iter()
+            .find(|(kind, _, _)| *kind == wanted)
+            .map(|(_, count, line)| (*count, line.as_str()))
+    }
+}
+
+/// Which way an HTTP answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpRoute {
+    /// Through a forwarded channel of the same SSH connection.
+    Forwarded,
+    /// By a client on the host.
+    OnHost,
+    /// Directly, because the host is this machine.
+    Direct,
+}
+
+/// What the gateway port answered to one GET.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Time to the whole answer, in ms.
+    pub latency_ms: u32,
+    /// Whether the body is a gateway's: `"status":"live"`, or the control page's title on old versions.
+    pub is_gateway: bool,
+    /// Which way it came.
+    pub route: HttpRoute,
+}
+
+/// Why there is no HTTP answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpError {
+    /// Nobody listens.
+    Refused,
+    /// The connection stood, and no answer came in time.
+    NoAnswer {
+        /// How long was waited, in ms.
+        waited_ms: u32,
+    },
+    /// The connection was closed or spoke something else.
+    Broken(String),
+    /// The question could not be asked.
+    NotAsked(String),
+}
+
+/// The outcome of the HTTP question.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HttpFacts {
+    /// The answer, or why there is none; `None` where the question was not reached.
+    pub health: Option<Result<HttpAnswer, HttpError>>,
+}
+
+impl HttpFacts {
+    /// Returns the answer, if one came.
+    pub fn answer(&self) -> Option<&HttpAnswer> {
+        self.health.as_ref().and_then(|health| health.as_ref().ok())
+    }
+}
+
+/// The settings of `openclaw.json` that checks need.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GatewayConfig {
+    /// Where it was read.
+    pub path: String,
+    /// `agents.defaults.model.primary`, or the plain string.
+    pub primary: Option<String>,
+    /// `agents.defaults.model.fallbacks`.
+    pub fallbacks: Vec<String>,
+    /// Keys of `agents.defaults.models`.
+    pub listed: Vec<String>,
+    /// Keys of `models.providers`.
+    pub providers: Vec<String>,
+    /// Providers among those named by `primary` and `fallbacks` that the installed version knows;
+    /// `NotCollected` where its catalogue was not found.
+    pub known_providers: Observed<Vec<String>>,
+    /// `gateway.mode`.
+    pub mode: Option<String>,
+    /// `gateway.bind`.
+    pub bind: Option<String>,
+    /// `gateway.port`.
+    pub port: Option<String>,
+    /// `gateway.auth.mode`.
+    pub auth_mode: Option<String>,
+}

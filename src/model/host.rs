@@ -1,0 +1,131 @@
+//! A host as the inventory describes it, with every default filled in.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How commands reach a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransportKind {
+    /// Over SSH.
+    Ssh,
+    /// On the machine that clawfleet itself runs on.
+    Local,
+}
+
+/// How the login gains root on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Become {
+    /// It does not.
+    None,
+    /// `sudo -n`.
+    Sudo,
+    /// `doas -n`.
+    Doas,
+}
+
+/// What the inventory says the host is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It runs a gateway; one that does not is at fault.
+    Gateway,
+    /// It runs none.
+    None,
+}
+
+/// Which systemd manager owns the gateway's unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScopeWanted {
+    /// Whichever has it.
+    Auto,
+    /// The system manager.
+    System,
+    /// A user's manager.
+    User,
+}
+
+/// The gateway service that a host is expected to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSpec {
+    /// Unit name with its suffix, e.g. `openclaw-gateway.service`.
+    pub unit: String,
+    /// Which manager is expected to own it.
+    pub scope: ScopeWanted,
+    /// The user whose manager owns a user unit, and whose configuration counts.
+    pub owner: Option<String>,
+    /// TCP port of the gateway.
+    pub port: u16,
+    /// Path that answers when the gateway lives.
+    pub health_path: String,
+}
+
+/// Limits above which something becomes a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Restarts in 24 h that are still normal (field notes: 50).
+    pub restarts_per_day: u32,
+    /// "Failed to start" journal lines in one hour that are still normal (field notes: 5).
+    pub failed_starts_per_hour: u32,
+    /// How long the gateway's HTTP answer may take.
+    pub http_timeout: Duration,
+    /// How long a unit may be active without listening; slow starts of minutes were seen.
+    pub startup_grace: Duration,
+}
+
+/// Deadlines, one for each stage and one for the whole host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name resolution.
+    pub dns: Duration,
+    /// TCP connect.
+    pub tcp: Duration,
+    /// From the connect to the end of the key exchange, banner included.
+    pub kex: Duration,
+    /// Authentication.
+    pub auth: Duration,
+    /// Opening a channel and starting a command on it.
+    pub channel: Duration,
+    /// The probe on the host; its watchdog there uses the same limit.
+    pub exec: Duration,
+    /// All of it.
+    pub host: Duration,
+}
+
+/// Where host keys are looked up; empty means OpenSSH's default files.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostKeyFiles(pub Vec<PathBuf>);
+
+/// One host, ready to be connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Name in the inventory, e.g. `VM151`.
+    pub name: String,
+    /// Name or address to connect to.
+    pub address: String,
+    /// SSH port.
+    pub port: u16,
+    /// Login.
+    pub user: String,
+    /// Private key files to offer, in order; empty means OpenSSH's default names.
+    pub identity: Vec<PathBuf>,
+    /// Files that vouch for the host's key.
+    pub known_hosts: HostKeyFiles,
+    /// How to become root.
+    pub become_root: Become,
+    /// How to reach it.
+    pub transport: TransportKind,
+    /// Free labels for selectors.
+    pub labels: BTreeMap<String, String>,
+    /// Free variables for templates.
+    pub vars: BTreeMap<String, serde_json::Value>,
+    /// Groups it belongs to, in the inventory's order.
+    pub groups: Vec<String>,
+    /// What it is for.
+    pub role: Role,
+    /// The service that is checked.
+    pub service: ServiceSpec,
+    /// Limits for findings.
+    pub thresholds: Thresholds,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+}

@@ -1,0 +1,24 @@
+//! L0: plain data that every layer shares. No I/O, no async, no colour, no sentences.
+
+mod event;
+mod facts;
+mod finding;
+mod host;
+pub mod nodeset;
+mod observed;
+mod outcome;
+mod report;
+
+pub use event::{FleetEvent, HostPhase};
+pub use facts::{
+    Facts, GatewayConfig, HttpAnswer, HttpError, HttpFacts, HttpRoute, JournalSignature, Listener,
+    Login, Process, Seen, SystemFacts, Unit, UnitJournal, UnitScope, UserManager,
+};
+pub use finding::{Class, Confidence, Evidence, Finding, Severity, Subject};
+pub use host::{
+    Become, Host, HostKeyFiles, Role, ScopeWanted, ServiceSpec, Thresholds, Timeouts, TransportKind,
+};
+pub use nodeset::{NodeSetError, natural_cmp};
+pub use observed::Observed;
+pub use outcome::{HostError, HostObservation, HostOutcome, Stage, StageTimes};
+pub use report::{FleetFinding, HostReport, Report, Summary, Verdict};

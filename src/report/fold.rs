@@ -1,0 +1,210 @@
+//! Hosts in the same state as one row, as `dshbak -c` folds equal outputs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
+
+use super::words;
+use crate::model::nodeset::fold;
+use crate::model::{
+    Class, Evidence, Finding, HostOutcome, HostReport, HttpError, Observed, Seen, Verdict,
+};
+
+/// One row of the table: hosts in the same state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    /// The hosts, by their place in the report.
+    pub(super) hosts: Vec<usize>,
+    pub(super) verdict: Verdict,
+    /// What leads: a finding, or how far the host was reached.
+    pub(super) finding: String,
+    pub(super) units: String,
+    pub(super) holder: String,
+    pub(super) restarts: Option<(u32, u32)>,
+    pub(super) http: String,
+    /// Latencies of the row, in ms: lowest and highest.
+    pub(super) latency_ms: Option<(u32, u32)>,
+}
+
+/// The rows of a report, worst first, then in the inventory's order.
+pub(super) fn rows(hosts: &[HostReport], each: bool) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut places: BTreeMap<(Verdict, String, String, String, String), usize> = BTreeMap::new();
+    for (index, host) in hosts.iter().enumerate() {
+        let row = row(index, host);
+        let key = (
+            row.verdict,
+            row.finding.clone(),
+            row.units.clone(),
+            row.holder.clone(),
+            row.http.clone(),
+        );
+        let place = if each { None } else { places.get(&key).copied() };
+        match place.and_then(|place| rows.get_mut(place)) {
+            Some(same) => {
+                same.hosts.push(index);
+                same.restarts = join(same.restarts, row.restarts);
+                same.latency_ms = join(same.latency_ms, row.latency_ms);
+            }
+            None => {
+                places.insert(key, rows.len());
+                rows.push(row);
+            }
+        }
+    }
+    rows.sort_by_key(|row| std::cmp::Reverse(row.verdict));
+    rows
+}
+
+fn join(a: Option<(u32, u32)>, b: Option<(u32, u32)>) -> Option<(u32, u32)> {
+    match (a, b) {
+        (Some((low, high)), Some((other_low, other_high))) => {
+            Some((low.min(other_low), high.max(other_high)))
+        }
+        (one, other) => one.or(other),
+    }
+}
+
+fn row(index: usize, host: &HostReport) -> Row {
+    let facts = host.observation.outcome.facts();
+    Row {
+        hosts: vec![index],
+        verdict: host.verdict,
+        finding: headline(host),
+        units: facts.map(units).unwrap_or_default(),
+        holder: facts.map(|facts| holder(facts, host)).unwrap_or_default(),
+        restarts: facts.and_then(|facts| {
+            let known = facts.units.iter().filter_map(|unit| unit.journal.known());
+            known
+                .map(|journal| journal.restarts_24h)
+                .max()
+                .map(|most| (most, most))
+        }),
+        http: facts.map(http).unwrap_or_default(),
+        latency_ms: facts
+            .and_then(|facts| facts.http.answer())
+            .map(|answer| (answer.latency_ms, answer.latency_ms)),
+    }
+}
+
+/// The root findings by name; what follows from them is not repeated here.
+fn headline(host: &HostReport) -> String {
+    let outcome = &host.observation.outcome;
+    let mut words: Vec<String> = Vec::new();
+    match outcome {
+        HostOutcome::Observed(_) => {}
+        other => {
+            let stage = other
+                .error()
+                .map(|error| format!(" ({})", error.stage.id()))
+                .unwrap_or_default();
+            words.push(format!("{}{stage}", other.id()));
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for finding in &host.findings {
+        let leads = finding.cause.is_none() && finding.class != Class::NotObserved;
+        if leads && seen.insert(finding.class) {
+            words.push(finding.class.id().to_owned());
+        }
+    }
+    words.join(", ")
+}
+
+fn units(facts: &crate::model::Facts) -> String {
+    if facts.units.is_empty() {
+        return "none".to_owned();
+    }
+    let mut words: Vec<String> = Vec::new();
+    for unit in &facts.units {
+        let state = match (unit.seen, unit.sub_state.as_str()) {
+            (Seen::FileOnly, _) => format!("file, {}", unit.unit_file_state),
+            (_, "auto-restart") => "auto-restart".to_owned(),
+            (_, "running") => "running".to_owned(),
+            _ => unit.active_state.clone(),
+        };
+        words.push(format!("{} {}", words::scope(&unit.scope), super::sanitize(&state)));
+    }
+    words.join("; ")
+}
+
+/// Who holds the port, in a word that is the same for every host in the same state.
+fn holder(facts: &crate::model::Facts, host: &HostReport) -> String {
+    let Observed::Known(listeners) = &facts.listeners else {
+        return "not seen".to_owned();
+    };
+    if listeners.is_empty() {
+        return "nobody".to_owned();
+    }
+    let about = |class: Class| {
+        host.findings
+            .iter()
+            .find(|finding| finding.class == class)
+            .and_then(process_name)
+    };
+    for (class, word) in [
+        (Class::OrphanHoldsPort, "orphan"),
+        (Class::LeftoverProcess, "leftover"),
+        (Class::ForeignProcessOnPort, "foreign"),
+    ] {
+        if let Some(name) = about(class) {
+            return format!("{word} {name}");
+        }
+    }
+    if listeners.iter().all(|listener| listener.pids.known().is_none()) {
+        return "hidden".to_owned();
+    }
+    let owner = facts.units.iter().find(|unit| {
+        listeners
+            .iter()
+            .filter_map(|listener| listener.pids.known())
+            .flatten()
+            .any(|pid| *pid == unit.main_pid)
+    });
+    match owner {
+        Some(unit) => format!("{} unit", words::scope(&unit.scope)),
+        None => "unit's child".to_owned(),
+    }
+}
+
+fn process_name(finding: &Finding) -> Option<String> {
+    finding.evidence.iter().find_map(|evidence| match evidence {
+        Evidence::PortHolder { process, .. } => Some(super::sanitize(&process.comm).into_owned()),
+        _ => None,
+    })
+}
+
+fn http(facts: &crate::model::Facts) -> String {
+    match &facts.http.health {
+        Some(Ok(answer)) if answer.is_gateway => format!("{} live", answer.status),
+        Some(Ok(answer)) => answer.status.to_string(),
+        Some(Err(HttpError::Refused)) => "refused".to_owned(),
+        Some(Err(HttpError::NoAnswer { .. })) => "no answer".to_owned(),
+        Some(Err(HttpError::Broken(_))) => "broken".to_owned(),
+        Some(Err(HttpError::NotAsked(_))) | None => "not asked".to_owned(),
+    }
+}
+
+/// The node set of some hosts of the report.
+pub(super) fn names(hosts: &[HostReport], of: &[usize]) -> String {
+    fold(
+        of.iter()
+            .filter_map(|index| hosts.get(*index))
+            .map(|host| host.name.as_str()),
+    )
+}
+
+/// Groups items by a key, keeping the order in which keys were first seen.
+pub(super) fn group_by<K: Eq + Hash + Clone, T>(
+    items: impl IntoIterator<Item = (K, T)>,
+) -> Vec<(K, Vec<T>)> {
+    let mut places = std::collections::HashMap::new();
+    let mut groups: Vec<(K, Vec<T>)> = Vec::new();
+    for (key, item) in items {
+        let place = *places.entry(key.clone()).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, members)) => members.push(item),
+            None => groups.push((key, vec![item])),
+        }
+    }
+    groups
+}

@@ -1,0 +1,19 @@
+//! L4: what people and programs read. Every output is a function of the report; only the progress
+//! display listens to events.
+
+mod fold;
+mod inventory_view;
+mod json;
+mod progress;
+mod style;
+mod table;
+mod text;
+mod wire;
+mod words;
+
+pub use inventory_view::{explain_all, explain_one, hosts_table, settings_table};
+pub use json::{render_json, schema};
+pub use progress::Progress;
+pub use style::Style;
+pub use table::{View, render_table};
+pub use text::sanitize;

@@ -1,0 +1,148 @@
+//! What the server may make us do: show its key, and nothing else.
+
+use std::sync::{Arc, Mutex};
+
+use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg, Session};
+use russh::keys::PublicKeyOrCertificate;
+use russh::{Channel, ChannelId};
+
+use super::known_hosts::{KeyVerdict, KnownHosts, ServerName};
+use super::StageClock;
+use crate::model::Stage;
+
+/// What the handler learned, for the worker to read after a failure.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    /// What was decided about the host's key.
+    pub(super) key: Option<KeyVerdict>,
+    /// Why the server hung up, in its own words.
+    pub(super) goodbye: Option<String>,
+}
+
+/// Answers a server. Every channel that a server tries to open is refused: an unanswered
+/// [`ChannelOpenHandle`] says no, while the trait's defaults say yes.
+pub(super) struct Handler {
+    pub(super) known_hosts: Arc<KnownHosts>,
+    pub(super) server: ServerName,
+    pub(super) learned: Arc<Mutex<Learned>>,
+    pub(super) clock: Arc<StageClock>,
+}
+
+impl client::Handler for Handler {
+    type Error = russh::Error;
+
+    async fn check_server_key(
+        &mut self,
+        presented: &PublicKeyOrCertificate,
+    ) -> Result<bool, Self::Error> {
+        self.clock.enter(Stage::HostKey);
+        let verdict = match presented {
+            PublicKeyOrCertificate::PublicKey { key, .. } => {
+                self.known_hosts.check(&self.server, key)
+            }
+            // Never asked for, so a server that sends one is not to be trusted.
+            PublicKeyOrCertificate::Certificate(_) => KeyVerdict::Unsupported,
+        };
+        let trusted = matches!(verdict, KeyVerdict::Known);
+        if let Ok(mut learned) = self.learned.lock() {
+            learned.key = Some(verdict);
+        }
+        Ok(trusted)
+    }
+
+    async fn disconnected(
+        &mut self,
+        reason: DisconnectReason<Self::Error>,
+    ) -> Result<(), Self::Error> {
+        let words = match &reason {
+            DisconnectReason::ReceivedDisconnect(info) => info.message.clone(),
+            DisconnectReason::Error(error) => error.to_string(),
+        };
+        if let Ok(mut learned) = self.learned.lock() {
+            learned.goodbye.get_or_insert(words);
+        }
+        match reason {
+            DisconnectReason::ReceivedDisconnect(_) => Ok(()),
+            DisconnectReason::Error(error) => Err(error),
+        }
+    }
+
+    async fn should_accept_unknown_server_channel(&mut self, _: ChannelId, _: &str) -> bool {
+        false
+    }
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        _refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _: Channel<Msg>,
+        _refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _: Channel<Msg>,
+        _refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        _refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! L2: sessions on hosts. The only importer of russh.
+//!
+//! A transport turns a host into a session; a session runs a command with its input and opens
+//! connections from the host. Failures are outcomes of the host, named by stage.
+
+mod auth;
+mod clock;
+mod exec;
+mod handler;
+mod known_hosts;
+mod local;
+mod russh_session;
+mod wire;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+pub use auth::{KeyFault, Keyring, PassphrasePrompt};
+pub use clock::StageClock;
+pub use exec::{Command, ExecEnd, ExecOutput};
+pub use known_hosts::{KeyVerdict, KnownHosts};
+pub use local::LocalTransport;
+pub use russh_session::SshTransport;
+
+use crate::model::{Host, HostOutcome};
+
+/// A connection from the host to somewhere, or to the host's own loopback.
+pub type Stream = Box<dyn ByteStream>;
+
+/// Bytes in both directions.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
+
+/// Why a connection from the host did not come about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForwardError {
+    /// Nobody listens there.
+    Refused,
+    /// The server forwards nothing for this login.
+    Forbidden(String),
+    /// The connection to the host is gone.
+    Lost(String),
+}
+
+/// Makes sessions.
+pub trait Transport: Send + Sync {
+    /// What it makes.
+    type Session: Session;
+
+    /// Connects and logs in. Each stage has its deadline; the clock knows which one runs.
+    fn connect(
+        &self,
+        host: &Host,
+        clock: Arc<StageClock>,
+    ) -> impl Future<Output = Result<Self::Session, HostOutcome>> + Send;
+}
+
+/// One logged-in connection.
+pub trait Session: Send + Sync {
+    /// Runs a command to its end, to the deadline or to its output cap, whichever comes first.
+    /// What was printed until then is always returned.
+    fn exec(
+        &self,
+        command: Command<'_>,
+        deadline: Instant,
+    ) -> impl Future<Output = ExecOutput> + Send;
+
+    /// Connects from the host to an address.
+    fn forward(
+        &self,
+        address: &str,
+        port: u16,
+    ) -> impl Future<Output = Result<Stream, ForwardError>> + Send;
+
+    /// Says good-bye. Dropping a session without it is safe, only less polite.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}

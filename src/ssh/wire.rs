@@ -1,0 +1,121 @@
+//! The TCP stream under a session.
+//!
+//! russh runs each session in a task of its own, and dropping its handle, or a connect that timed
+//! out, does not end that task. So the stream can be hung up from outside: every read and write
+//! then fails, and the task ends. The first bytes are kept, because russh reports a server that
+//! says something else than SSH only as "disconnected".
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::StageClock;
+use crate::model::Stage;
+
+/// How much of a server's first words is kept, in bytes.
+const HEAD: usize = 512;
+
+/// The first bytes that a server sent.
+pub(super) type Head = Arc<Mutex<Vec<u8>>>;
+
+/// Hangs up when dropped.
+#[derive(Debug)]
+pub(super) struct HangUp(CancellationToken);
+
+impl Drop for HangUp {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// A TCP stream that can be hung up.
+pub(super) struct Wire {
+    stream: TcpStream,
+    hung_up: Pin<Box<WaitForCancellationFutureOwned>>,
+    head: Head,
+    clock: Arc<StageClock>,
+    /// Whether the server's identification line was seen.
+    identified: bool,
+}
+
+impl Wire {
+    pub(super) fn new(stream: TcpStream, clock: Arc<StageClock>) -> (Self, HangUp, Head) {
+        let token = CancellationToken::new();
+        let head = Head::default();
+        let wire = Self {
+            stream,
+            hung_up: Box::pin(token.clone().cancelled_owned()),
+            head: Arc::clone(&head),
+            clock,
+            identified: false,
+        };
+        (wire, HangUp(token), head)
+    }
+
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.hung_up.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn note(&mut self, data: &[u8]) {
+        if self.identified {
+            return;
+        }
+        let Ok(mut head) = self.head.lock() else {
+            return;
+        };
+        super::exec::append_capped(&mut head, data, HEAD);
+        // Lines before the identification are allowed (RFC 4253, 4.2).
+        let named = head
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.starts_with(b"SSH-"));
+        if named {
+            self.identified = true;
+            self.clock.enter(Stage::Kex);
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check(cx)?;
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if !self.identified && polled.is_ready() {
+            let data = buf.filled().get(before..).unwrap_or_default().to_vec();
+            self.note(&data);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check(cx)?;
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check(cx)?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
