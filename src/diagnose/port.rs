@@ -114,6 +114,11 @@ impl Case<'_> {
             },
         ];
         evidence.extend(states());
+        for unit in &self.facts.units {
+            if let Some(journal) = unit.journal.known().filter(|known| known.restarts_24h > 0) {
+                evidence.push(restarts(unit, journal));
+            }
+        }
         evidence.extend(self.http_evidence());
         let about = self.facts.units.first();
         Finding {
@@ -182,17 +187,23 @@ impl Case<'_> {
             && !self.ownership.manages(&unit.scope)
     }
 
-    /// Units that restart again and again, whatever the snapshot says of them.
+    /// Units that restart again and again, whatever the snapshot says of them. One that serves the
+    /// port itself, between two ends of its own, crashes: the snapshot fell into its short life.
     fn loops(&self, findings: &mut Vec<Finding>) {
-        for unit in &self.facts.units {
-            if self.is_looping(unit) {
-                findings.push(Finding::new(
-                    Class::RestartLoop,
-                    subject(unit),
-                    loop_evidence(unit),
-                ));
+        for unit in self.looping() {
+            if self.ownership.manages(&unit.scope) && died_by_itself(unit) {
+                findings.push(self.ended_badly(unit));
             }
+            findings.push(Finding::new(
+                Class::RestartLoop,
+                subject(unit),
+                loop_evidence(unit),
+            ));
         }
+    }
+
+    fn looping(&self) -> impl Iterator<Item = &Unit> {
+        self.facts.units.iter().filter(|unit| self.is_looping(unit))
     }
 
     /// A looping unit reads `active (running)` for most of each cycle, so the state alone does not
@@ -207,6 +218,10 @@ impl Case<'_> {
     }
 
     fn restarted_often(&self, unit: &Unit) -> bool {
+        // A start by hand resets the counter: the restarts in the journal are then history.
+        if unit.n_restarts == Some(0) {
+            return false;
+        }
         match unit.journal.known() {
             Some(journal) => journal.restarts_10m >= LOOP_RESTARTS_10M,
             // Without a journal only the counter is left. It grows for healthy reasons, too, so a
@@ -273,12 +288,6 @@ impl Case<'_> {
 
     /// Nobody listens. Is it stopped, starting, crashing, or refused?
     fn silent(&self, findings: &mut Vec<Finding>) {
-        let looping: Vec<&Unit> = self
-            .facts
-            .units
-            .iter()
-            .filter(|unit| self.is_looping(unit))
-            .collect();
         let troubled: Vec<&Unit> = self
             .facts
             .units
@@ -287,13 +296,13 @@ impl Case<'_> {
             .collect();
         for unit in &troubled {
             findings.push(self.ended_badly(unit));
-        }
-        for unit in &looping {
-            findings.push(Finding::new(
-                Class::RestartLoop,
-                subject(unit),
-                loop_evidence(unit),
-            ));
+            if self.is_looping(unit) {
+                findings.push(Finding::new(
+                    Class::RestartLoop,
+                    subject(unit),
+                    loop_evidence(unit),
+                ));
+            }
         }
         if !troubled.is_empty() {
             return;
@@ -353,12 +362,15 @@ impl Case<'_> {
         let journal = unit.journal.known();
         let refused =
             journal.and_then(|journal| journal.signature(JournalSignature::ConfigRefused));
-        let mut evidence = vec![
-            Evidence::NobodyListens {
-                port: self.facts.port,
-            },
-            state(unit),
-        ];
+        let mut evidence = vec![state(unit)];
+        if self.ownership.listening == Some(false) {
+            evidence.insert(
+                0,
+                Evidence::NobodyListens {
+                    port: self.facts.port,
+                },
+            );
+        }
         let line = |kind| {
             let (count, text) = journal?.signature(kind)?;
             Some(Evidence::LogLine {
@@ -367,16 +379,19 @@ impl Case<'_> {
             })
         };
         if refused.is_some() || unit.exec_main_status == Some(EXIT_CONFIG) {
-            let class = if refused.is_some() {
+            let confidence = if refused.is_some() {
                 Confidence::High
             } else {
                 Confidence::Medium
             };
             evidence.extend(line(JournalSignature::ConfigRefused));
             return Finding {
-                confidence: class,
+                confidence,
                 ..Finding::new(Class::ConfigError, subject(unit), evidence)
             };
+        }
+        if let Some(journal) = journal.filter(|journal| journal.restarts_24h > 0) {
+            evidence.push(restarts(unit, journal));
         }
         evidence.extend(line(JournalSignature::OutOfMemory));
         evidence.extend(line(JournalSignature::MainExited));
@@ -393,6 +408,17 @@ impl Case<'_> {
             Err(HttpError::Refused | HttpError::NotAsked(_)) => None,
         }
     }
+}
+
+/// Whether the last end in the journal was an error of the gateway's own: a signal or a status
+/// that is neither success nor one that speaks of the port or the configuration.
+fn died_by_itself(unit: &Unit) -> bool {
+    let Some(journal) = unit.journal.known() else {
+        return false;
+    };
+    let taken = journal.signature(JournalSignature::PortTaken).is_some();
+    let exited = journal.signature(JournalSignature::MainExited);
+    !taken && exited.is_some_and(|(_, line)| !line.contains("status=0/"))
 }
 
 fn state(unit: &Unit) -> Evidence {

@@ -19,6 +19,9 @@ use crate::ssh::{ForwardError, Session, Stream};
 /// A health document is 27 bytes, the old versions' page some KB.
 const MAX_BODY: usize = 64 << 10;
 
+/// Where a gateway listens unless it is told otherwise.
+pub(super) const LOOPBACK: &str = "127.0.0.1";
+
 /// What the first question came to; `Forbidden` is settled once the facts are there.
 pub(super) enum Asked {
     Answered(Result<HttpAnswer, HttpError>),
@@ -69,13 +72,24 @@ pub(super) async fn settle<S: Session>(
     let elsewhere = listeners.and_then(|listeners| other_address(listeners));
     match (asked, elsewhere) {
         (Asked::Forbidden(_), address) => {
-            let address = address.unwrap_or_else(|| "127.0.0.1".to_owned());
+            let address = address.unwrap_or_else(|| LOOPBACK.to_owned());
             worker::ask_on_host(session, host, &address, deadline).await
         }
         (Asked::Answered(Err(HttpError::Refused)), Some(address)) => {
             match ask(session, host, &address).await {
                 Asked::Answered(answer) => answer,
                 Asked::Forbidden(why) => Err(HttpError::NotAsked(why)),
+            }
+        }
+        // A silent port is asked twice: the first question travelled while the probe kept the host
+        // busy, and a verdict of "hung" must not be our own doing.
+        (Asked::Answered(Err(HttpError::NoAnswer { waited_ms })), address)
+            if deadline.saturating_duration_since(Instant::now()) > host.thresholds.http_timeout =>
+        {
+            let address = address.unwrap_or_else(|| LOOPBACK.to_owned());
+            match ask(session, host, &address).await {
+                Asked::Answered(answer) => answer,
+                Asked::Forbidden(_) => Err(HttpError::NoAnswer { waited_ms }),
             }
         }
         (Asked::Answered(answer), _) => answer,
@@ -86,7 +100,7 @@ pub(super) async fn settle<S: Session>(
 fn other_address(listeners: &[Listener]) -> Option<String> {
     let covers_loopback = |listener: &Listener| {
         let address = listener.address.to_canonical();
-        address.is_unspecified() || address.to_string() == "127.0.0.1"
+        address.is_unspecified() || address.to_string() == LOOPBACK
     };
     if listeners.iter().any(covers_loopback) {
         return None;

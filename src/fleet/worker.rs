@@ -98,13 +98,14 @@ async fn ask<S: Session>(
     let exec_deadline = deadline.min(Instant::now() + host.timeouts.exec + WATCHDOG_MARGIN);
     let (output, health) = tokio::join!(
         run(session, script.command, &script.stdin, exec_deadline),
-        http::ask(session, host, "127.0.0.1"),
+        http::ask(session, host, http::LOOPBACK),
     );
+    let stage = clock.current();
     clock.enter(Stage::Parse);
     let text = String::from_utf8_lossy(&output.stdout);
     let frames = probe::split(&text, &nonce);
     if frames.frames.is_empty() {
-        return nothing_came(host, &output);
+        return nothing_came(host, &output, stage);
     }
     let mut facts = probe::parse(&frames, host.service.port);
     facts.http.health = Some(http::settle(session, host, &facts, health, deadline).await);
@@ -152,7 +153,7 @@ fn random() -> Result<u128, String> {
 }
 
 /// No frame came: why not? The command's end and its error output tell.
-fn nothing_came(host: &Host, output: &ExecOutput) -> HostOutcome {
+fn nothing_came(host: &Host, output: &ExecOutput, stage: Stage) -> HostOutcome {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let words = stderr
         .lines()
@@ -166,6 +167,10 @@ fn nothing_came(host: &Host, output: &ExecOutput) -> HostOutcome {
     };
     let exec = |message: String| HostError::new(Stage::Exec, message);
     match &output.end {
+        ExecEnd::TimedOut if stage < Stage::Exec => HostOutcome::TimedOut(HostError::new(
+            stage,
+            "logged in, and the server opened no session channel in time",
+        )),
         ExecEnd::TimedOut => HostOutcome::TimedOut(exec(format!(
             "logged in, and the probe printed nothing in time{says}"
         ))),

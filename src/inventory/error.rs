@@ -55,7 +55,7 @@ pub(super) fn did_you_mean<'a>(
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(word, name), name))
         // Two slips in a short word already make another word.
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .filter(|(distance, name)| *distance <= (name.len() / 4).max(1))
         .min()
         .map(|(_, name)| format!("did you mean `{name}`?"))
 }

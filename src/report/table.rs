@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
 use super::fold::{self, Row};
 use super::style::{self, Style};
@@ -111,42 +111,42 @@ fn hosts_with_root(report: &Report, class: Class) -> usize {
         .count()
 }
 
-/// A column: its heading, the width from which on it is shown, and its cell.
-type Column<'a> = (&'static str, u16, Box<dyn Fn(&Row) -> Cell + 'a>);
+/// A column: its heading, how soon it is given up on a narrow terminal (0 is never), and its text.
+type Column<'a> = (&'static str, u8, Box<dyn Fn(&Row) -> String + 'a>);
 
 fn table(report: &Report, view: View) -> String {
     let rows = fold::rows(&report.hosts, view.verbose);
-    let any = |filled: fn(&Row) -> bool| rows.iter().any(filled);
+    let name_width = usize::from(view.width / 5).max(16);
     let mut columns: Vec<Column<'_>> = vec![
-        ("HOSTS", 0, Box::new(|row| Cell::new(host_names(report, &row.hosts, view)))),
-        ("N", 0, Box::new(|row| number(&row.hosts.len().to_string()))),
-        ("STATE", 0, Box::new(|row| view.style.verdict_cell(row.verdict))),
-        ("FINDING", 0, Box::new(|row| Cell::new(dash(&row.finding)))),
-        ("UNIT", 90, Box::new(|row| Cell::new(dash(&row.units)))),
-        ("PORT HELD BY", 72, Box::new(|row| Cell::new(dash(&row.holder)))),
-        ("RESTARTS/24H", 120, Box::new(|row| number(&range(row.restarts, "")))),
-        ("HTTP", 104, Box::new(|row| Cell::new(dash(&row.http)))),
-        ("LATENCY", 120, Box::new(|row| number(&range(row.latency_ms, " ms")))),
+        ("HOSTS", 0, Box::new(|row| break_names(&host_names(report, &row.hosts, view), name_width))),
+        ("N", 3, Box::new(|row| row.hosts.len().to_string())),
+        ("STATE", 0, Box::new(|row| row.verdict.id().to_owned())),
+        ("FINDING", 0, Box::new(|row| row.finding.replace(", ", ",\n"))),
+        ("UNIT", 2, Box::new(|row| row.units.replace("; ", "\n"))),
+        ("PORT HELD BY", 1, Box::new(|row| row.holder.clone())),
+        ("RESTARTS/24H", 5, Box::new(|row| range(row.restarts, ""))),
+        ("HTTP", 4, Box::new(|row| row.http.clone())),
+        ("LATENCY", 6, Box::new(|row| range(row.latency_ms, " ms"))),
     ];
-    let folded = any(|row| row.hosts.len() > 1);
-    columns.retain(|(name, from, _)| view.width >= *from && (*name != "N" || folded));
+    let nothing_folded = rows.iter().all(|row| row.hosts.len() == 1);
+    columns.retain(|(name, _, _)| *name != "N" || !nothing_folded);
+    fit(&mut columns, &rows, view.width.into());
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     style::apply(&mut table, view.style);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(view.width);
+    table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|(name, _, _)| view.style.head_cell(name)));
     for row in &rows {
-        table.add_row(columns.iter().map(|(_, _, cell)| cell(row)));
-    }
-    // Names and findings may wrap; a state cut in two reads as something else.
-    for (place, (name, _, _)) in columns.iter().enumerate() {
-        if let Some(column) = table.column_mut(place) {
-            column.set_padding((0, 2));
-            if *name == "STATE" {
-                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(10)));
+        table.add_row(columns.iter().map(|(name, _, text)| match *name {
+            "STATE" => view.style.verdict_cell(row.verdict),
+            "N" | "RESTARTS/24H" | "LATENCY" => {
+                Cell::new(dash(&text(row))).set_alignment(CellAlignment::Right)
             }
-        }
+            _ => Cell::new(dash(&text(row))),
+        }));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP));
     }
     let mut text = String::new();
     for line in table.lines() {
@@ -156,8 +156,28 @@ fn table(report: &Report, view: View) -> String {
     text
 }
 
-fn number(text: &str) -> Cell {
-    Cell::new(dash(text)).set_alignment(CellAlignment::Right)
+/// Blanks between columns.
+const GAP: u16 = 2;
+
+/// Gives up columns until the rest fits: a table that wraps in the middle of its words is read wrong.
+fn fit(columns: &mut Vec<Column<'_>>, rows: &[Row], width: usize) {
+    use unicode_width::UnicodeWidthStr as _;
+    let width_of = |(name, _, text): &Column<'_>| {
+        let cells = rows.iter().map(text).collect::<Vec<_>>();
+        let lines = cells.iter().flat_map(|cell| cell.lines()).map(|line| line.width());
+        lines.max().unwrap_or(0).max(name.len()) + usize::from(GAP)
+    };
+    let mut widths: Vec<usize> = columns.iter().map(width_of).collect();
+    while widths.iter().sum::<usize>() > width {
+        let first = (0..)
+            .zip(columns.iter())
+            .filter(|(_, (_, rank, _))| *rank > 0)
+            .max_by_key(|(_, (_, rank, _))| *rank)
+            .map(|(place, _)| place);
+        let Some(place) = first else { return };
+        columns.remove(place);
+        widths.remove(place);
+    }
 }
 
 fn dash(text: &str) -> &str {
@@ -172,31 +192,44 @@ fn range(of: Option<(u32, u32)>, unit: &str) -> String {
     }
 }
 
+/// The node set of some hosts, shortened unless everything is wanted. A set is only ever cut at a
+/// comma and its bracket closed again, so that what is shown are names of these hosts.
 fn host_names(report: &Report, of: &[usize], view: View) -> String {
     let names = fold::names(&report.hosts, of);
-    if view.verbose || names.len() <= MAX_NAMES {
+    if view.verbose || names.chars().count() <= MAX_NAMES {
         return names;
     }
-    // Whole groups only: a node set cut in the middle would name other hosts.
-    let mut shown = String::new();
-    let mut depth = 0_u32;
-    let mut end = 0;
-    for (at, c) in names.char_indices().take_while(|(at, _)| *at < MAX_NAMES) {
+    let mut open = false;
+    let mut cut = None;
+    for (at, c) in names.char_indices().take(MAX_NAMES) {
         match c {
-            '[' => depth += 1,
-            ']' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => end = at,
+            '[' => open = true,
+            ']' => open = false,
+            ',' => cut = Some((at, open)),
             _ => {}
         }
     }
-    shown.push_str(names.get(..end).unwrap_or_default());
-    if shown.is_empty() {
-        // One long bracket: name the first host and count the rest.
-        let first = of.first().and_then(|index| report.hosts.get(*index));
-        let first = first.map_or("", |host| host.name.as_str());
-        return format!("{first} and {} more (-v)", of.len().saturating_sub(1));
+    let (shown, close) = match cut {
+        Some((at, open)) => (names.get(..at).unwrap_or_default(), if open { ",…]" } else { ",…" }),
+        None => ("", "…"),
+    };
+    format!("{shown}{close} ({} in all, -v shows them)", of.len())
+}
+
+/// Breaks a node set at its commas, for a narrow cell.
+fn break_names(names: &str, width: usize) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for part in names.split_inclusive([',', ' ']) {
+        let length = part.chars().count();
+        if column > 0 && column + length > width {
+            out.push('\n');
+            column = 0;
+        }
+        out.push_str(part);
+        column += length;
     }
-    format!("{shown},… {} in all (-v)", of.len())
+    out
 }
 
 /// One class: the hosts it is on, the evidence, what to do.

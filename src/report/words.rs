@@ -224,7 +224,13 @@ pub(super) fn remedy(finding: &Finding, host: &HostReport) -> Option<String> {
         Class::ForeignProcessOnPort => {
             host_command(host, &format!("systemctl status {}", holder?.pid))
         }
-        Class::GatewayDown => host_command(host, &unit.ctl("enable --now")),
+        Class::GatewayDown => match &finding.subject {
+            Subject::Unit { .. } => host_command(host, &unit.ctl("enable --now")),
+            _ => format!(
+                "set `role: none` for {} if no gateway belongs there; otherwise install its unit",
+                host.name
+            ),
+        },
         Class::GatewayHung => host_command(host, &unit.ctl("restart")),
         Class::ConfigError
         | Class::TrueCrash
@@ -266,9 +272,12 @@ impl Unit {
     fn ctl(&self, verb: &str) -> String {
         match &self.scope {
             UnitScope::System => format!("systemctl {verb} {}", self.name),
-            UnitScope::User { user, .. } => {
-                format!("systemctl --user -M {} {verb} {}", quote(&format!("{user}@")), self.name)
-            }
+            // `systemctl --user -M` needs systemd 248; this works on every one.
+            UnitScope::User { user, uid } => format!(
+                "runuser -u {} -- env XDG_RUNTIME_DIR=/run/user/{uid} systemctl --user {verb} {}",
+                quote(user),
+                self.name
+            ),
         }
     }
 
