@@ -175,7 +175,7 @@ fn fit(columns: &mut Vec<Column<'_>>, rows: &[Row], width: usize) {
             .max_by_key(|(_, (_, rank, _))| *rank)
             .map(|(place, _)| place);
         let Some(place) = first else { return };
-        columns.remove(place);
+        let _ = columns.remove(place);
         widths.remove(place);
     }
 }
