@@ -11,11 +11,19 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 /// a POSIX sh are all it needs.
 #[derive(Debug, Parser)]
 #[command(name = "clawfleet", version, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 clean, 1 warnings (--fail-on), 2 critical findings, 3 hosts not observed,\n64 usage, 78 inventory at fault, 130 interrupted.")]
+#[command(
+    after_help = "Exit codes: 0 clean, 1 warnings (--fail-on), 2 critical findings, 3 hosts not observed,\n64 usage, 78 inventory at fault, 130 interrupted."
+)]
 pub(super) struct Args {
     /// Inventory file [default: ./inventory.yaml, then ~/.config/clawfleet/inventory.yaml, then
     /// /etc/clawfleet/inventory.yaml]
-    #[arg(short, long, global = true, value_name = "FILE", env = "CLAWFLEET_INVENTORY")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CLAWFLEET_INVENTORY"
+    )]
     pub(super) inventory: Option<PathBuf>,
 
     /// What to print

@@ -72,7 +72,10 @@ impl Context {
     /// Writes to stdout.
     pub(super) fn print(&self, text: &str) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        match stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+        {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(CliError::OutputClosed),
             Err(error) => Err(CliError::Machine(format!("stdout: {error}"))),
@@ -143,7 +146,9 @@ impl Context {
                 unreachable: record.unreachable,
             })
         };
-        inventory.select(selectors, last_run).map_err(CliError::Select)
+        inventory
+            .select(selectors, last_run)
+            .map_err(CliError::Select)
     }
 
     /// Keeps who failed, for the next run's selectors. That it cannot be kept is worth a note, and
@@ -212,8 +217,9 @@ fn width(terminal: bool) -> u16 {
 fn start_log(verbose: u8) {
     use tracing_subscriber::EnvFilter;
     let filter = match (non_empty_env("CLAWFLEET_LOG"), verbose) {
-        (Some(directives), _) => EnvFilter::try_new(directives)
-            .unwrap_or_else(|_| EnvFilter::new("clawfleet=debug")),
+        (Some(directives), _) => {
+            EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("clawfleet=debug"))
+        }
         (None, 0 | 1) => EnvFilter::new("off"),
         (None, 2) => EnvFilter::new("clawfleet=debug"),
         (None, _) => EnvFilter::new("debug"),

@@ -60,7 +60,10 @@ fn show(context: &Context, selectors: &[String]) -> Result<Exit, CliError> {
             [] => "no groups".to_owned(),
             groups => format!("groups {}", groups.join(", ")),
         };
-        context.print(&format!("{}  address {}, {groups}\n", host.name, host.address))?;
+        context.print(&format!(
+            "{}  address {}, {groups}\n",
+            host.name, host.address
+        ))?;
         context.print(&settings_table(inventory.settings(index), context.view))?;
     }
     Ok(Exit::Clean)

@@ -1,8 +1,8 @@
 //! From observations to a host's place in the report.
 
 use crate::model::{
-    Become, Class, Evidence, Finding, Host, HostObservation, HostOutcome, HostReport, Severity, Subject,
-    TransportKind, Verdict,
+    Become, Class, Evidence, Finding, Host, HostObservation, HostOutcome, HostReport, Severity,
+    Subject, TransportKind, Verdict,
 };
 
 /// Judges one host's observation: findings where something was seen, and `not-observed` where
@@ -19,7 +19,9 @@ pub fn judge(host: &Host, observation: HostObservation) -> HostReport {
             what: "the host".into(),
             why: "the run was stopped first".into(),
         }]),
-        other => other.error().map(|error| vec![Evidence::Stage(error.clone())]),
+        other => other
+            .error()
+            .map(|error| vec![Evidence::Stage(error.clone())]),
     };
     if let Some(evidence) = unseen {
         findings.push(Finding::new(Class::NotObserved, Subject::Host, evidence));
@@ -48,7 +50,8 @@ fn login_command(host: &Host) -> String {
     // An inventory's address and login hold no blanks or control characters, but may hold what a
     // shell reads.
     let target = format!("{}@{}", host.user, host.address);
-    let target = shlex::try_quote(&target).map_or_else(|_| target.clone(), |quoted| quoted.into_owned());
+    let target =
+        shlex::try_quote(&target).map_or_else(|_| target.clone(), |quoted| quoted.into_owned());
     match host.port {
         22 => format!("ssh {target}"),
         port => format!("ssh -p {port} {target}"),

@@ -53,6 +53,62 @@ fn provider_is_unknown(config: &GatewayConfig, model: &str) -> bool {
     let Observed::Known(known) = &config.known_providers else {
         return false;
     };
-    let same = |name: &String| name.eq_ignore_ascii_case(provider);
-    !config.providers.iter().any(same) && !known.iter().any(same)
+    let same = |name: &str| name.eq_ignore_ascii_case(provider);
+    !config.providers.iter().any(|name| same(name))
+        && !known.iter().any(|name| same(name))
+        && !PROVIDERS_SEEN.iter().any(|name| same(name))
 }
+
+/// Providers of 2026.6.10's own catalogue. Later versions ship some of them as plugins of their
+/// own, whose place differs; a name that a version knew is never called unknown.
+const PROVIDERS_SEEN: [&str; 49] = [
+    "anthropic",
+    "byteplus",
+    "byteplus-plan",
+    "claude-cli",
+    "codex",
+    "cohere",
+    "comfy",
+    "copilot-proxy",
+    "fal",
+    "fireworks",
+    "github-copilot",
+    "google",
+    "google-gemini-cli",
+    "google-vertex",
+    "huggingface",
+    "litellm",
+    "lmstudio",
+    "microsoft-foundry",
+    "minimax",
+    "minimax-portal",
+    "mistral",
+    "moonshot",
+    "novita",
+    "novita-ai",
+    "novitaai",
+    "nvidia",
+    "ollama",
+    "ollama-cloud",
+    "openai",
+    "openai-codex",
+    "opencode",
+    "opencode-go",
+    "openrouter",
+    "sglang",
+    "synthetic",
+    "tencent-tokenhub",
+    "together",
+    "venice",
+    "vercel-ai-gateway",
+    "vllm",
+    "volcengine",
+    "volcengine-plan",
+    "vydra",
+    "xai",
+    "xiaomi",
+    "xiaomi-token-plan",
+    "zai",
+    "amazon-bedrock",
+    "azure-openai",
+];

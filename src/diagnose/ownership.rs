@@ -38,9 +38,9 @@ impl<'facts> Ownership<'facts> {
                 continue;
             };
             for process in pids.iter().filter_map(|pid| facts.process(*pid)) {
-                holders.entry(process.pid).or_insert_with(|| {
-                    Holder::new(process, facts)
-                });
+                holders
+                    .entry(process.pid)
+                    .or_insert_with(|| Holder::new(process, facts));
             }
         }
         let mut holders: Vec<_> = holders.into_values().collect();
@@ -79,9 +79,10 @@ impl<'facts> Ownership<'facts> {
 
 impl<'facts> Holder<'facts> {
     fn new(process: &'facts Process, facts: &'facts Facts) -> Self {
-        let managed_by = facts.units.iter().find(|unit| {
-            unit.main_pid != 0 && descends_from(facts, process, &[unit.main_pid])
-        });
+        let managed_by = facts
+            .units
+            .iter()
+            .find(|unit| unit.main_pid != 0 && descends_from(facts, process, &[unit.main_pid]));
         let cgroup_of = facts
             .units
             .iter()

@@ -222,8 +222,13 @@ impl Case<'_> {
         if unit.n_restarts == Some(0) {
             return false;
         }
+        // A unit whose port another process holds cannot succeed: one restart is a loop's beginning.
+        let enough = match self.ownership.listening {
+            Some(true) if !self.ownership.manages(&unit.scope) => 1,
+            _ => LOOP_RESTARTS_10M,
+        };
         match unit.journal.known() {
-            Some(journal) => journal.restarts_10m >= LOOP_RESTARTS_10M,
+            Some(journal) => journal.restarts_10m >= enough,
             // Without a journal only the counter is left. It grows for healthy reasons, too, so a
             // unit that serves the port is not accused by it.
             None => {

@@ -51,12 +51,8 @@ pub async fn run(
                 clock: Arc::clone(&clock),
             });
             watch(FleetEvent::HostStarted { host: index });
-            let work = worker::observe(
-                host,
-                Arc::clone(&transport),
-                Arc::clone(&handshakes),
-                clock,
-            );
+            let work =
+                worker::observe(host, Arc::clone(&transport), Arc::clone(&handshakes), clock);
             let task = workers.spawn(async move { (index, work.await) });
             ids.insert(task.id(), index);
         }
@@ -140,8 +136,11 @@ impl Run {
 fn broken(why: &str) -> HostObservation {
     HostObservation {
         outcome: HostOutcome::Failed(
-            HostError::new(Stage::Parse, format!("clawfleet itself failed on this host: {why}"))
-                .hint("this is a bug; please report it with `-vv` output"),
+            HostError::new(
+                Stage::Parse,
+                format!("clawfleet itself failed on this host: {why}"),
+            )
+            .hint("this is a bug; please report it with `-vv` output"),
         ),
         stages: StageTimes::default(),
         elapsed: Duration::ZERO,

@@ -84,7 +84,8 @@ pub(super) async fn settle<S: Session>(
         // A silent port is asked twice: the first question travelled while the probe kept the host
         // busy, and a verdict of "hung" must not be our own doing.
         (Asked::Answered(Err(HttpError::NoAnswer { waited_ms })), address)
-            if deadline.saturating_duration_since(Instant::now()) > host.thresholds.http_timeout =>
+            if deadline.saturating_duration_since(Instant::now())
+                > host.thresholds.http_timeout =>
         {
             let address = address.unwrap_or_else(|| LOOPBACK.to_owned());
             match ask(session, host, &address).await {
@@ -122,12 +123,18 @@ async fn get(stream: Stream, host: &Host) -> Result<(u16, bool), String> {
         .map_err(|error| words(&error))?;
     let request = Request::get(host.service.health_path.as_str())
         .header("host", format!("127.0.0.1:{}", host.service.port))
-        .header("user-agent", concat!("clawfleet/", env!("CARGO_PKG_VERSION")))
+        .header(
+            "user-agent",
+            concat!("clawfleet/", env!("CARGO_PKG_VERSION")),
+        )
         .header("connection", "close")
         .body(Empty::new())
         .map_err(|error| words(&error))?;
     let exchange = async {
-        let response = sender.send_request(request).await.map_err(|error| words(&error))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| words(&error))?;
         let status = response.status().as_u16();
         // A body that is too long is cut: its beginning is enough to tell a gateway.
         let mut body = Limited::new(response.into_body(), MAX_BODY);

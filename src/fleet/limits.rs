@@ -30,7 +30,9 @@ impl Limits {
 /// Raises the soft limit of open files as far as the hard one allows and as is needed. Returns
 /// the limit that now holds.
 pub fn raise_file_limit(sessions: usize) -> u64 {
-    let wanted = u64::try_from(sessions).unwrap_or(u64::MAX).saturating_add(RESERVE);
+    let wanted = u64::try_from(sessions)
+        .unwrap_or(u64::MAX)
+        .saturating_add(RESERVE);
     let limit = getrlimit(Resource::Nofile);
     let soft = limit.current.unwrap_or(u64::MAX);
     if soft >= wanted {

@@ -116,12 +116,7 @@ async fn ask<S: Session>(
     }
 }
 
-async fn run<S: Session>(
-    session: &S,
-    line: &str,
-    stdin: &str,
-    deadline: Instant,
-) -> ExecOutput {
+async fn run<S: Session>(session: &S, line: &str, stdin: &str, deadline: Instant) -> ExecOutput {
     let command = Command {
         line,
         stdin,
@@ -204,7 +199,9 @@ fn nothing_came(host: &Host, output: &ExecOutput, stage: Stage) -> HostOutcome {
 
 fn partial(facts: Facts, output: &ExecOutput) -> HostOutcome {
     let why = match &output.end {
-        ExecEnd::TimedOut => "the probe did not end in time; what it printed until then is kept".to_owned(),
+        ExecEnd::TimedOut => {
+            "the probe did not end in time; what it printed until then is kept".to_owned()
+        }
         ExecEnd::Capped => format!(
             "the host printed more than {} KiB; the rest was dropped",
             probe::OUTPUT_CAP >> 10
@@ -213,7 +210,9 @@ fn partial(facts: Facts, output: &ExecOutput) -> HostOutcome {
         ExecEnd::Lost(why) | ExecEnd::Refused(why) => {
             format!("the connection ended in the middle of the probe: {why}")
         }
-        ExecEnd::Exited(137) => "the probe was killed on the host, by its watchdog or by somebody else".to_owned(),
+        ExecEnd::Exited(137) => {
+            "the probe was killed on the host, by its watchdog or by somebody else".to_owned()
+        }
         ExecEnd::Exited(code) => format!("the probe ended early, with status {code}"),
     };
     HostOutcome::Partial(Box::new(facts), HostError::new(Stage::Exec, why))

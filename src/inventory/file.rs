@@ -183,7 +183,11 @@ pub(super) struct Span(pub(super) Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wrong = || de::Error::custom("a time is a number of seconds or a text such as `5s`, `500ms` or `2m`");
+        let wrong = || {
+            de::Error::custom(
+                "a time is a number of seconds or a text such as `5s`, `500ms` or `2m`",
+            )
+        };
         let duration = match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::Number(number) => number
                 .as_f64()
@@ -198,7 +202,9 @@ impl<'de> Deserialize<'de> for Span {
         };
         // A day is beyond any deadline that a person waits for, and far from overflowing a clock.
         if duration.is_zero() || duration > Duration::from_secs(86_400) {
-            return Err(de::Error::custom("a time is more than zero and at most a day"));
+            return Err(de::Error::custom(
+                "a time is more than zero and at most a day",
+            ));
         }
         Ok(Self(duration))
     }

@@ -74,12 +74,16 @@ fn read(text: &str, file: &str) -> Result<RawInventory, InventoryError> {
     serde_yaml::from_str_with_options(text, options).map_err(|error| {
         let error = error.without_snippet();
         let (message, hint) = match error {
-            Error::SerdeUnknownField { field, expected, .. } => (
+            Error::SerdeUnknownField {
+                field, expected, ..
+            } => (
                 format!("unknown key `{field}`"),
                 did_you_mean(field, expected.iter().copied())
                     .or_else(|| Some(format!("known keys here: {}", expected.join(", ")))),
             ),
-            Error::SerdeUnknownVariant { variant, expected, .. } => (
+            Error::SerdeUnknownVariant {
+                variant, expected, ..
+            } => (
                 format!("`{variant}` is none of {}", expected.join(", ")),
                 did_you_mean(variant, expected.iter().copied()),
             ),
@@ -162,7 +166,9 @@ impl Resolver<'_> {
                 .filter(|name| mine.iter().any(|(known, _)| known == name))
                 .cloned()
                 .collect();
-            inventory.hosts.push(self.host(entry, &merged, group_names)?);
+            inventory
+                .hosts
+                .push(self.host(entry, &merged, group_names)?);
             inventory.origins.push(merged);
         }
         Ok(inventory)
@@ -176,8 +182,8 @@ impl Resolver<'_> {
         let mut names: HashMap<String, usize> = HashMap::new();
         for (pattern, scope) in &raw.hosts.0 {
             let scope = scope.clone().unwrap_or_default();
-            let expanded = expand(&pattern.value)
-                .map_err(|error| self.error(pattern, error.to_string()))?;
+            let expanded =
+                expand(&pattern.value).map_err(|error| self.error(pattern, error.to_string()))?;
             let addresses = self.addresses(pattern, &scope, &expanded)?;
             if let Some(field) = scope.hosts.as_ref().or(scope.groups.as_ref()) {
                 return Err(self.error(
@@ -205,8 +211,10 @@ impl Resolver<'_> {
             }
         }
         if entries.is_empty() {
-            return Err(InventoryError::new(self.file, "no host is named under `hosts`")
-                .hint("add one, e.g. `hosts: {VM151: {address: 10.0.0.151}}`"));
+            return Err(
+                InventoryError::new(self.file, "no host is named under `hosts`")
+                    .hint("add one, e.g. `hosts: {VM151: {address: 10.0.0.151}}`"),
+            );
         }
         Ok((entries, names))
     }
@@ -241,7 +249,9 @@ impl Resolver<'_> {
         }
         for one in &addresses {
             let odd = one.starts_with('-')
-                || one.chars().any(|c| c.is_whitespace() || c.is_control() || "/@".contains(c));
+                || one
+                    .chars()
+                    .any(|c| c.is_whitespace() || c.is_control() || "/@".contains(c));
             if odd {
                 return Err(self.error(address, format!("`{one}` is no address")));
             }
@@ -282,12 +292,20 @@ impl Resolver<'_> {
             .groups
             .0
             .iter()
-            .map(|(name, scope)| (name.value.as_str(), (name, scope.as_ref().unwrap_or(&empty))))
+            .map(|(name, scope)| {
+                (
+                    name.value.as_str(),
+                    (name, scope.as_ref().unwrap_or(&empty)),
+                )
+            })
             .collect();
         let mut groups = BTreeMap::new();
         for (name, (place, scope)) in &scopes {
             if RESERVED_GROUPS.contains(name) {
-                return Err(self.error(*place, format!("`{name}` is a selector's own word, not a group name")));
+                return Err(self.error(
+                    *place,
+                    format!("`{name}` is a selector's own word, not a group name"),
+                ));
             }
             self.only_settings(&format!("group `{name}`"), scope)?;
             let mut members = BTreeSet::new();
@@ -375,7 +393,10 @@ impl Resolver<'_> {
         loop {
             let mut changed = false;
             for (name, (_, scope)) in scopes {
-                let outer = groups.get(*name).map(|group| group.within.clone()).unwrap_or_default();
+                let outer = groups
+                    .get(*name)
+                    .map(|group| group.within.clone())
+                    .unwrap_or_default();
                 for (_, child) in texts(scope.groups.as_ref()) {
                     if let Some(group) = groups.get_mut(child) {
                         let before = group.within.len();
@@ -415,7 +436,13 @@ impl Resolver<'_> {
         ordered.sort_by_key(|(_, group)| group.within.len());
         for (place, (name, group)) in ordered.iter().enumerate() {
             for setting in &group.settings {
-                self.contradiction(entry, setting, name, group, ordered.get(..place).unwrap_or_default())?;
+                self.contradiction(
+                    entry,
+                    setting,
+                    name,
+                    group,
+                    ordered.get(..place).unwrap_or_default(),
+                )?;
                 put(setting, Layer::Group((*name).clone()));
             }
         }
@@ -454,7 +481,10 @@ impl Resolver<'_> {
                         "host `{}` gets `{}: {}` from group `{name}` and `{}` from group `{other_name}` (line {})",
                         entry.name, setting.key, setting.value, theirs.value, theirs.line
                     ),
-                    hint: Some(format!("set `{}` on the host, or nest one group in the other", setting.key)),
+                    hint: Some(format!(
+                        "set `{}` on the host, or nest one group in the other",
+                        setting.key
+                    )),
                 });
             }
         }
@@ -540,17 +570,29 @@ impl Resolver<'_> {
         let unit = &host.service.unit;
         let unit_fine = unit.ends_with(".service")
             && !unit.starts_with(['-', '.'])
-            && unit.chars().all(|c| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c));
+            && unit
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c));
         let user_fine = |user: &str| {
             !user.is_empty()
                 && !user.starts_with('-')
-                && !user.chars().any(|c| c.is_whitespace() || c.is_control() || ":/@".contains(c))
+                && !user
+                    .chars()
+                    .any(|c| c.is_whitespace() || c.is_control() || ":/@".contains(c))
         };
         let path = &host.service.health_path;
         let faults = [
-            ("service.unit", unit_fine, "is no unit name; it ends in `.service`"),
+            (
+                "service.unit",
+                unit_fine,
+                "is no unit name; it ends in `.service`",
+            ),
             ("user", user_fine(&host.user), "is no login"),
-            ("service.owner", host.service.owner.as_deref().is_none_or(user_fine), "is no user name"),
+            (
+                "service.owner",
+                host.service.owner.as_deref().is_none_or(user_fine),
+                "is no user name",
+            ),
             (
                 "service.health_path",
                 path.starts_with('/') && path.chars().all(|c| c.is_ascii_graphic()),

@@ -157,7 +157,11 @@ impl Inventory {
     }
 
     fn label(&self, label: &str, value: &str) -> Result<BTreeSet<usize>, SelectError> {
-        if !self.hosts.iter().any(|host| host.labels.contains_key(label)) {
+        if !self
+            .hosts
+            .iter()
+            .any(|host| host.labels.contains_key(label))
+        {
             let mut labels: Vec<&str> = self
                 .hosts
                 .iter()
@@ -228,9 +232,8 @@ fn glob(pattern: &str, text: &str) -> bool {
         let mut any_before = false;
         for (place, here) in reachable.iter().enumerate() {
             any_before |= *here;
-            let step = before
-                && place > 0
-                && (wanted == '?' || text.get(place - 1) == Some(&wanted));
+            let step =
+                before && place > 0 && (wanted == '?' || text.get(place - 1) == Some(&wanted));
             next.push(if wanted == '*' { any_before } else { step });
             before = *here;
         }

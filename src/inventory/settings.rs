@@ -88,15 +88,26 @@ pub(super) fn settings_of(scope: &RawScope) -> Vec<Setting> {
     list.word("transport", scope.transport.as_ref(), |word| word.word());
     list.word("role", scope.role.as_ref(), |word| word.word());
     list.text("service.unit", scope.service.unit.as_ref());
-    list.word("service.scope", scope.service.scope.as_ref(), |word| word.word());
+    list.word("service.scope", scope.service.scope.as_ref(), |word| {
+        word.word()
+    });
     list.text("service.owner", scope.service.owner.as_ref());
     list.number("service.port", scope.service.port.as_ref());
     list.text("service.health_path", scope.service.health_path.as_ref());
     let thresholds = &scope.thresholds;
-    list.number("thresholds.restarts_per_day", thresholds.restarts_per_day.as_ref());
-    list.number("thresholds.failed_starts_per_hour", thresholds.failed_starts_per_hour.as_ref());
+    list.number(
+        "thresholds.restarts_per_day",
+        thresholds.restarts_per_day.as_ref(),
+    );
+    list.number(
+        "thresholds.failed_starts_per_hour",
+        thresholds.failed_starts_per_hour.as_ref(),
+    );
     list.time("thresholds.http_timeout", thresholds.http_timeout.as_ref());
-    list.time("thresholds.startup_grace", thresholds.startup_grace.as_ref());
+    list.time(
+        "thresholds.startup_grace",
+        thresholds.startup_grace.as_ref(),
+    );
     let timeouts = &scope.timeouts;
     list.time("timeouts.dns", timeouts.dns.as_ref());
     list.time("timeouts.tcp", timeouts.tcp.as_ref());

@@ -331,11 +331,9 @@ fn config(frame: &Frame<'_>) -> Observed<GatewayConfig> {
         fallbacks: list("fallback"),
         listed: list("listed"),
         providers: list("provider"),
-        known_providers: match frame.get("known") {
-            Some(names) if !names.trim().is_empty() => {
-                Observed::Known(names.split_whitespace().map(str::to_owned).collect())
-            }
-            _ => Observed::NotCollected,
+        known_providers: match frame.get("catalogue") {
+            Some(_) => Observed::Known(list("known")),
+            None => Observed::NotCollected,
         },
         mode: text("mode"),
         bind: text("bind"),
@@ -417,7 +415,11 @@ mod tests {
             ("openclaw", &["openclaw"]),
             (
                 "node",
-                &["node", "/usr/lib/node_modules/openclaw/openclaw.mjs", "gateway"],
+                &[
+                    "node",
+                    "/usr/lib/node_modules/openclaw/openclaw.mjs",
+                    "gateway",
+                ],
             ),
         ];
         let others: &[(&str, &[&str])] = &[

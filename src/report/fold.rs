@@ -38,7 +38,11 @@ pub(super) fn rows(hosts: &[HostReport], each: bool) -> Vec<Row> {
             row.holder.clone(),
             row.http.clone(),
         );
-        let place = if each { None } else { places.get(&key).copied() };
+        let place = if each {
+            None
+        } else {
+            places.get(&key).copied()
+        };
         match place.and_then(|place| rows.get_mut(place)) {
             Some(same) => {
                 same.hosts.push(index);
@@ -122,7 +126,11 @@ fn units(facts: &crate::model::Facts) -> String {
             (_, "running") => "running".to_owned(),
             _ => unit.active_state.clone(),
         };
-        words.push(format!("{} {}", words::scope(&unit.scope), super::sanitize(&state)));
+        words.push(format!(
+            "{} {}",
+            words::scope(&unit.scope),
+            super::sanitize(&state)
+        ));
     }
     words.join("; ")
 }
@@ -150,7 +158,10 @@ fn holder(facts: &crate::model::Facts, host: &HostReport) -> String {
             return format!("{word} {name}");
         }
     }
-    if listeners.iter().all(|listener| listener.pids.known().is_none()) {
+    if listeners
+        .iter()
+        .all(|listener| listener.pids.known().is_none())
+    {
         return "hidden".to_owned();
     }
     let owner = facts.units.iter().find(|unit| {

@@ -44,7 +44,11 @@ pub fn settings_table<'a>(
             empty if empty.is_empty() => "-".to_owned(),
             value => value,
         };
-        table.add_row([key.to_owned(), super::sanitize(&value).into_owned(), origin.to_string()]);
+        table.add_row([
+            key.to_owned(),
+            super::sanitize(&value).into_owned(),
+            origin.to_string(),
+        ]);
     }
     finish(&table)
 }
@@ -52,7 +56,9 @@ pub fn settings_table<'a>(
 /// Lists every class.
 pub fn explain_all(view: View) -> String {
     let mut table = bare_table(view);
-    table.set_header(["CLASS", "SEVERITY", "SINCE", "IN ONE LINE"].map(|name| view.style.head_cell(name)));
+    table.set_header(
+        ["CLASS", "SEVERITY", "SINCE", "IN ONE LINE"].map(|name| view.style.head_cell(name)),
+    );
     for class in Class::ALL {
         let text = explain(*class);
         table.add_row([class.id(), class.severity().id(), text.since, text.title]);

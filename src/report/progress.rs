@@ -26,7 +26,8 @@ impl Progress {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(u64::try_from(names.len()).ok(), target);
-        if let Ok(style) = ProgressStyle::with_template("{pos}/{len} {bar:24} {elapsed} {wide_msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{pos}/{len} {bar:24} {elapsed} {wide_msg}")
+        {
             bar.set_style(style.progress_chars("=> "));
         }
         Self {

@@ -63,7 +63,14 @@ fn headline(report: &Report, style: Style) -> String {
     }
     if summary.ok > 0 {
         parts.push(if summary.ok == summary.hosts {
-            format!("{} ok", if summary.hosts == 1 { of_all.clone() } else { format!("all {of_all}") })
+            format!(
+                "{} ok",
+                if summary.hosts == 1 {
+                    of_all.clone()
+                } else {
+                    format!("all {of_all}")
+                }
+            )
         } else {
             format!("{} ok", summary.ok)
         });
@@ -72,7 +79,9 @@ fn headline(report: &Report, style: Style) -> String {
         .iter()
         .map(|class| (*class, hosts_with_root(report, *class)))
         .filter(|(class, hosts)| {
-            *hosts > 0 && *class != Class::NotObserved && class.severity() > crate::model::Severity::Info
+            *hosts > 0
+                && *class != Class::NotObserved
+                && class.severity() > crate::model::Severity::Info
         })
         .collect();
     roots.truncate(4);
@@ -118,10 +127,18 @@ fn table(report: &Report, view: View) -> String {
     let rows = fold::rows(&report.hosts, view.verbose);
     let name_width = usize::from(view.width / 5).max(16);
     let mut columns: Vec<Column<'_>> = vec![
-        ("HOSTS", 0, Box::new(|row| break_names(&host_names(report, &row.hosts, view), name_width))),
+        (
+            "HOSTS",
+            0,
+            Box::new(|row| break_names(&host_names(report, &row.hosts, view), name_width)),
+        ),
         ("N", 3, Box::new(|row| row.hosts.len().to_string())),
         ("STATE", 0, Box::new(|row| row.verdict.id().to_owned())),
-        ("FINDING", 0, Box::new(|row| row.finding.replace(", ", ",\n"))),
+        (
+            "FINDING",
+            0,
+            Box::new(|row| row.finding.replace(", ", ",\n")),
+        ),
         ("UNIT", 2, Box::new(|row| row.units.replace("; ", "\n"))),
         ("PORT HELD BY", 1, Box::new(|row| row.holder.clone())),
         ("RESTARTS/24H", 5, Box::new(|row| range(row.restarts, ""))),
@@ -135,7 +152,11 @@ fn table(report: &Report, view: View) -> String {
     table.load_style(comfy_table::presets::NOTHING);
     style::apply(&mut table, view.style);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(columns.iter().map(|(name, _, _)| view.style.head_cell(name)));
+    table.set_header(
+        columns
+            .iter()
+            .map(|(name, _, _)| view.style.head_cell(name)),
+    );
     for row in &rows {
         table.add_row(columns.iter().map(|(name, _, text)| match *name {
             "STATE" => view.style.verdict_cell(row.verdict),
@@ -164,7 +185,10 @@ fn fit(columns: &mut Vec<Column<'_>>, rows: &[Row], width: usize) {
     use unicode_width::UnicodeWidthStr as _;
     let width_of = |(name, _, text): &Column<'_>| {
         let cells = rows.iter().map(text).collect::<Vec<_>>();
-        let lines = cells.iter().flat_map(|cell| cell.lines()).map(|line| line.width());
+        let lines = cells
+            .iter()
+            .flat_map(|cell| cell.lines())
+            .map(|line| line.width());
         lines.max().unwrap_or(0).max(name.len()) + usize::from(GAP)
     };
     let mut widths: Vec<usize> = columns.iter().map(width_of).collect();
@@ -210,7 +234,10 @@ fn host_names(report: &Report, of: &[usize], view: View) -> String {
         }
     }
     let (shown, close) = match cut {
-        Some((at, open)) => (names.get(..at).unwrap_or_default(), if open { ",…]" } else { ",…" }),
+        Some((at, open)) => (
+            names.get(..at).unwrap_or_default(),
+            if open { ",…]" } else { ",…" },
+        ),
         None => ("", "…"),
     };
     format!("{shown}{close} ({} in all, -v shows them)", of.len())
@@ -319,7 +346,10 @@ fn paragraph(out: &mut String, report: &Report, members: &[usize], lines: &[Stri
             let _ = writeln!(out, "    {}", view.style.strong(line));
             continue;
         }
-        for (place, part) in wrap(line, usize::from(view.width).saturating_sub(6)).iter().enumerate() {
+        for (place, part) in wrap(line, usize::from(view.width).saturating_sub(6))
+            .iter()
+            .enumerate()
+        {
             let indent = if place == 0 { "    " } else { "      " };
             let _ = writeln!(out, "{indent}{part}");
         }

@@ -76,7 +76,12 @@ mod tests {
 
     #[test]
     fn spans_read_well() {
-        let cases = [(5, "5.0 s"), (65, "65 s"), (3600, "60 min"), (468_000, "5 d 10 h")];
+        let cases = [
+            (5, "5.0 s"),
+            (65, "65 s"),
+            (3600, "60 min"),
+            (468_000, "5 d 10 h"),
+        ];
         for (seconds, wanted) in cases {
             assert_eq!(span(Duration::from_secs(seconds)), wanted);
         }

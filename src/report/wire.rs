@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::words;
 use crate::model::{
-    Facts, FleetFinding, Finding, HostError, HostReport, HttpError, HttpRoute, Observed, Report,
+    Facts, Finding, FleetFinding, HostError, HostReport, HttpError, HttpRoute, Observed, Report,
     Seen, UnitScope,
 };
 

@@ -52,10 +52,16 @@ pub(super) fn evidence(evidence: &Evidence) -> String {
             }
         ),
         Evidence::ManagedBy { pid, scope: whose } => {
-            format!("at this moment pid {pid} of the {} unit holds the port", scope(whose))
+            format!(
+                "at this moment pid {pid} of the {} unit holds the port",
+                scope(whose)
+            )
         }
         Evidence::OtherCgroup { pid, cgroup } => {
-            format!("pid {pid} runs in another service's cgroup, {}", sanitize(cgroup))
+            format!(
+                "pid {pid} runs in another service's cgroup, {}",
+                sanitize(cgroup)
+            )
         }
         Evidence::UnitState {
             scope: whose,
@@ -66,7 +72,12 @@ pub(super) fn evidence(evidence: &Evidence) -> String {
             status,
             n_restarts,
         } => {
-            let mut text = format!("{} unit: {} ({})", scope(whose), sanitize(active), sanitize(sub));
+            let mut text = format!(
+                "{} unit: {} ({})",
+                scope(whose),
+                sanitize(active),
+                sanitize(sub)
+            );
             if !file_state.is_empty() {
                 text += &format!(", {}", sanitize(file_state));
             }
@@ -108,7 +119,10 @@ pub(super) fn evidence(evidence: &Evidence) -> String {
                 _ => "see proc(5)",
             }
         ),
-        Evidence::UnitAge { scope: whose, age_s } => format!(
+        Evidence::UnitAge {
+            scope: whose,
+            age_s,
+        } => format!(
             "the {} unit's main process is {} old",
             scope(whose),
             span(Duration::from_secs(*age_s))
@@ -125,7 +139,9 @@ pub(super) fn evidence(evidence: &Evidence) -> String {
             sanitize(model),
             sanitize(path)
         ),
-        Evidence::Unseen { what, why } => format!("not seen: {}: {}", sanitize(what), sanitize(why)),
+        Evidence::Unseen { what, why } => {
+            format!("not seen: {}: {}", sanitize(what), sanitize(why))
+        }
         Evidence::WouldHelp(what) => format!("to see it: {}", sanitize(what)),
         Evidence::Stage(error) => {
             let after = error
@@ -190,7 +206,11 @@ pub(super) fn remedy(finding: &Finding, host: &HostReport) -> Option<String> {
             match &finding.subject {
                 Subject::Unit { .. } => host_command(
                     host,
-                    &format!("{end}; {}; {}", unit.ctl("reset-failed"), unit.ctl("restart")),
+                    &format!(
+                        "{end}; {}; {}",
+                        unit.ctl("reset-failed"),
+                        unit.ctl("restart")
+                    ),
                 ),
                 _ => host_command(host, &end),
             }
@@ -241,10 +261,13 @@ pub(super) fn remedy(finding: &Finding, host: &HostReport) -> Option<String> {
         Class::GatewayStarting => format!("clawfleet check {}", host.name),
         Class::NotPermitted => return None,
         Class::NotObserved => {
-            let hint = finding.evidence.iter().find_map(|evidence| match evidence {
-                Evidence::Stage(error) => error.hint.as_deref(),
-                _ => None,
-            })?;
+            let hint = finding
+                .evidence
+                .iter()
+                .find_map(|evidence| match evidence {
+                    Evidence::Stage(error) => error.hint.as_deref(),
+                    _ => None,
+                })?;
             sanitize(hint).into_owned()
         }
     })

@@ -117,7 +117,12 @@ impl Keyring {
                 [] => &defaults,
                 _ => &host.identity,
             };
-            wanted.extend(paths.iter().filter(|path| seen.insert((*path).clone())).cloned());
+            wanted.extend(
+                paths
+                    .iter()
+                    .filter(|path| seen.insert((*path).clone()))
+                    .cloned(),
+            );
         }
         let mut files = BTreeMap::new();
         for path in wanted {
@@ -143,7 +148,11 @@ impl Keyring {
         let mut offers = Vec::new();
         let mut unusable = Vec::new();
         let named = !host.identity.is_empty();
-        let paths = if named { &host.identity } else { &self.defaults };
+        let paths = if named {
+            &host.identity
+        } else {
+            &self.defaults
+        };
         for path in paths {
             let held = public_half(path)
                 .and_then(|key| self.agent_keys.iter().find(|held| same_key(held, &key)));
@@ -227,15 +236,22 @@ impl Keyring {
         let lost = |error: russh::Error| LogInError::Lost(error.to_string());
         let result = match offer {
             Offer::File(_, key) => {
-                let hash = rsa_hash(session, key.algorithm().is_rsa()).await.map_err(lost)?;
+                let hash = rsa_hash(session, key.algorithm().is_rsa())
+                    .await
+                    .map_err(lost)?;
                 let key = PrivateKeyWithHashAlg::new(key, hash);
-                session.authenticate_publickey(user, key).await.map_err(lost)?
+                session
+                    .authenticate_publickey(user, key)
+                    .await
+                    .map_err(lost)?
             }
             Offer::Agent(key) => {
                 let Some(agent) = &self.agent else {
                     return Ok(Answer::CannotSign("the agent is gone".into()));
                 };
-                let hash = rsa_hash(session, key.algorithm().is_rsa()).await.map_err(lost)?;
+                let hash = rsa_hash(session, key.algorithm().is_rsa())
+                    .await
+                    .map_err(lost)?;
                 let mut signer = AgentSigner(Arc::clone(agent));
                 match session
                     .authenticate_publickey_with(user, key, hash, &mut signer)

@@ -63,6 +63,8 @@ impl StageClock {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // A panic elsewhere leaves only times behind, which are never half-written.
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

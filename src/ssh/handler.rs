@@ -6,8 +6,8 @@ use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelId};
 
-use super::known_hosts::{KeyVerdict, KnownHosts, ServerName};
 use super::StageClock;
+use super::known_hosts::{KeyVerdict, KnownHosts, ServerName};
 use crate::model::Stage;
 
 /// What the handler learned, for the worker to read after a failure.

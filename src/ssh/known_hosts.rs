@@ -173,7 +173,10 @@ impl KnownHosts {
             self.patterns.push((names.to_lowercase(), entry));
         } else {
             for name in names.split(',').filter(|name| !name.is_empty()) {
-                self.plain.entry(name.to_lowercase()).or_default().push(entry);
+                self.plain
+                    .entry(name.to_lowercase())
+                    .or_default()
+                    .push(entry);
             }
         }
         Some(())
@@ -302,8 +305,10 @@ fn read(file: &Path) -> Result<Option<String>, String> {
 mod tests {
     use super::*;
 
-    const A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
-    const B: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILIG2T/B0l0gaqj3puu510tu9N1OkQ4znY3LYuEm5zCF";
+    const A: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    const B: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILIG2T/B0l0gaqj3puu510tu9N1OkQ4znY3LYuEm5zCF";
 
     fn index(text: &str) -> KnownHosts {
         let mut index = KnownHosts::default();
@@ -361,7 +366,9 @@ mod tests {
             ("", "h1", 22, "unknown"),
         ];
         for (text, host, port, wanted) in cases {
-            let text = text.replace(" A", &format!(" {A}")).replace(" B", &format!(" {B}"));
+            let text = text
+                .replace(" A", &format!(" {A}"))
+                .replace(" B", &format!(" {B}"));
             let verdict = index(&text).check(&ServerName::new(host, *port), &key(A));
             assert_eq!(word(&verdict), *wanted, "{text}\nfor {host}:{port}");
         }
@@ -377,8 +384,14 @@ mod tests {
         let index = index(&format!("|1|{salt}|{hash} {A}"));
         let known = index.check(&ServerName::new("h1", 2222), &key(A));
         assert_eq!(known, KeyVerdict::Known);
-        assert_eq!(word(&index.check(&ServerName::new("h1", 22), &key(A))), "unknown");
-        assert_eq!(index.algorithms(&ServerName::new("h1", 2222)), [Algorithm::Ed25519]);
+        assert_eq!(
+            word(&index.check(&ServerName::new("h1", 22), &key(A))),
+            "unknown"
+        );
+        assert_eq!(
+            index.algorithms(&ServerName::new("h1", 2222)),
+            [Algorithm::Ed25519]
+        );
     }
 
     #[test]

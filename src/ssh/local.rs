@@ -45,11 +45,14 @@ impl Session for LocalSession {
         let mut child = match spawned {
             Ok(child) => child,
             Err(error) => {
-                return ExecOutput::nothing(ExecEnd::Refused(format!("sh does not start: {error}")));
+                return ExecOutput::nothing(ExecEnd::Refused(format!(
+                    "sh does not start: {error}"
+                )));
             }
         };
         let mut output = ExecOutput::nothing(ExecEnd::TimedOut);
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let feed = async {
             if let Some(mut stdin) = stdin {
                 // A command that does not read its input closes the pipe, which is its business.

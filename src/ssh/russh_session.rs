@@ -99,7 +99,11 @@ impl SshTransport {
                 .iter()
                 .any(|known| known == algorithm || (is_rsa(known) && is_rsa(algorithm)))
         };
-        let mut key: Vec<Algorithm> = HOST_KEYS.iter().filter(|key| is_known(key)).cloned().collect();
+        let mut key: Vec<Algorithm> = HOST_KEYS
+            .iter()
+            .filter(|key| is_known(key))
+            .cloned()
+            .collect();
         key.extend(HOST_KEYS.iter().filter(|key| !is_known(key)).cloned());
         let preferred = Preferred {
             key: Cow::Owned(key),
@@ -144,7 +148,8 @@ impl Transport for SshTransport {
     ) -> Result<SshSession, HostOutcome> {
         if let Some(why) = self.keyring.hopeless(host) {
             return Err(HostOutcome::AuthFailed(
-                HostError::new(Stage::Auth, why).hint("give the host an `identity` in the inventory, or `ssh-add` a key"),
+                HostError::new(Stage::Auth, why)
+                    .hint("give the host an `identity` in the inventory, or `ssh-add` a key"),
             ));
         }
         let stream = dial(host, &clock).await?;
@@ -297,12 +302,12 @@ fn handshake_failed(
 }
 
 fn host_key_rejected(host: &Host, clock: &StageClock, verdict: KeyVerdict) -> HostOutcome {
-    let quote = |word: &str| shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned);
-    let file = host
-        .known_hosts
-        .0
-        .first()
-        .map_or_else(|| "~/.ssh/known_hosts".to_owned(), |file| quote(&file.display().to_string()));
+    let quote =
+        |word: &str| shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned);
+    let file = host.known_hosts.0.first().map_or_else(
+        || "~/.ssh/known_hosts".to_owned(),
+        |file| quote(&file.display().to_string()),
+    );
     let enrol = format!(
         "ssh-keyscan -p {} {} >> {file}",
         host.port,
@@ -336,7 +341,10 @@ fn host_key_rejected(host: &Host, clock: &StageClock, verdict: KeyVerdict) -> Ho
             fingerprint,
             at: (at, line),
         } => (
-            format!("the host shows a key that is revoked at {}:{line}: {fingerprint}", at.display()),
+            format!(
+                "the host shows a key that is revoked at {}:{line}: {fingerprint}",
+                at.display()
+            ),
             "the host needs a new host key".to_owned(),
         ),
         KeyVerdict::Unsupported | KeyVerdict::Known => (
@@ -353,7 +361,10 @@ fn log_in_failed(
     learned: &Mutex<Learned>,
     error: LogInError,
 ) -> HostOutcome {
-    let goodbye = learned.lock().ok().and_then(|mut learned| learned.goodbye.take());
+    let goodbye = learned
+        .lock()
+        .ok()
+        .and_then(|mut learned| learned.goodbye.take());
     match error {
         LogInError::Refused {
             offered,
@@ -364,7 +375,9 @@ fn log_in_failed(
             if methods.is_empty() {
                 message = format!(
                     "the server closed the connection during the login{}",
-                    goodbye.map(|words| format!(": {words}")).unwrap_or_default()
+                    goodbye
+                        .map(|words| format!(": {words}"))
+                        .unwrap_or_default()
                 );
             } else if methods != "publickey" {
                 message += &format!("; the server takes {methods}");
@@ -395,7 +408,11 @@ pub struct SshSession {
 
 impl SshSession {
     fn lost(&self, fallback: &str) -> String {
-        let goodbye = self.learned.lock().ok().and_then(|learned| learned.goodbye.clone());
+        let goodbye = self
+            .learned
+            .lock()
+            .ok()
+            .and_then(|learned| learned.goodbye.clone());
         goodbye
             .filter(|words| !words.is_empty())
             .unwrap_or_else(|| fallback.to_owned())
@@ -474,7 +491,9 @@ impl Session for SshSession {
                 }
             }
         };
-        let end = timeout_at(deadline, both).await.unwrap_or(ExecEnd::TimedOut);
+        let end = timeout_at(deadline, both)
+            .await
+            .unwrap_or(ExecEnd::TimedOut);
         output.end = end;
         output
     }
@@ -490,7 +509,9 @@ impl Session for SshSession {
                 other => ForwardError::Forbidden(format!("{other:?}")),
             }),
             Ok(Err(error)) => Err(ForwardError::Lost(self.lost(&error.to_string()))),
-            Err(_) => Err(ForwardError::Lost("the channel was not opened in time".into())),
+            Err(_) => Err(ForwardError::Lost(
+                "the channel was not opened in time".into(),
+            )),
         }
     }
 

@@ -90,10 +90,13 @@ find_user() {
     done </etc/passwd
     # Directory services: ask only for the one that the file does not have.
     entry=$(getent passwd "${1:-$2}" 2>/dev/null) || return 1
-    IFS=: read -r USER_NAME _ USER_UID USER_GID _ USER_HOME _ <<EOF
-$entry
-EOF
-    [ -n "$USER_NAME" ]
+    # Split by the shell's own rules: a here-document would be a temporary file in older bash.
+    IFS=:
+    # shellcheck disable=SC2086
+    set -- $entry
+    unset IFS
+    USER_NAME=${1:-} USER_UID=${3:-} USER_GID=${4:-} USER_HOME=${6:-}
+    [ -n "$USER_HOME" ]
 }
 
 # --- sockets ----------------------------------------------------------------------------------
@@ -329,10 +332,10 @@ user_units() {
     # shellcheck disable=SC2086
     set -- $users
     for entry; do
-        IFS=: read -r user uid gid home <<EOF
-$entry
-EOF
-        user_unit "$user" "$uid" "$gid" "$home"
+        IFS=:
+        # shellcheck disable=SC2086
+        user_unit $entry
+        unset IFS
     done
 }
 
@@ -342,6 +345,7 @@ add_user() {
 }
 
 user_unit() { # USER UID GID HOME
+    unset IFS
     runtime=/run/user/$2
     file=
     for dir in "$4/.config/systemd/user" "$4/.local/share/systemd/user" "$runtime/systemd/transient" \
@@ -445,7 +449,8 @@ journal_of() { # SCOPE UID
         /already running|already listening|EADDRINUSE|ddress already in use|existing gateway is healthy|maintenance_required/ { note("taken") }
         /killing [0-9]+ stale gateway|cleared [0-9]+ stale gateway/ { note("stale") }
         /Missing config\.|Config invalid|Invalid config at|Gateway start blocked|Refusing to bind gateway|no (token|password) is configured/ { note("config") }
-        /Fell back to "|Unknown model:|model fallback decision:/ { note("model") }
+        /Fell back to "|Unknown model:/ { note("model") }
+        /model fallback decision:/ && !/next=none/ { note("model") }
         END {
             print "restarts_10m=" r10 + 0
             print "restarts_1h=" r60 + 0
@@ -494,7 +499,7 @@ config() {
         echo "denied=$path is not readable for this login"
         return
     fi
-    head -c 262144 "$path" | tr '\r\t' '  ' | awk '
+    settings=$(head -c 262144 "$path" | tr '\r\t' '  ' | awk '
         # A reader of JSON5 that knows where it is and prints the leaves named in emit().
         function emit(path, value) {
             if (path == "gateway.mode") print "mode=" value
@@ -558,12 +563,13 @@ config() {
                     } else { emit(here(name()), value); value_done() }
                 }
             }
-        }'
+        }')
+    printf '%s\n' "$settings"
     known_providers
 }
 
-# The providers that the installed version knows are the manifests beside its entry point. Only the
-# names are looked up; where no manifest is found nothing is said.
+# The providers that this installation knows are named in the manifests beside its entry point and
+# in those of added plugins. Only the providers of the configured models are looked up there.
 known_providers() {
     root=
     case "$config_start" in */dist/index.js*)
@@ -578,11 +584,27 @@ known_providers() {
         case "$entry" in */openclaw.mjs) root=${entry%/openclaw.mjs} ;; esac
     fi
     [ -n "$root" ] && [ -d "$root/dist/extensions" ] || return 0
-    printf 'known='
-    set +f
-    grep -ho '"providers": *\[[^]]*\]' "$root"/dist/extensions/*/openclaw.plugin.json 2>/dev/null |
-        tr -cs 'A-Za-z0-9._-' '\n' | sort -u | tr '\n' ' ' | cut -c 1-8000
-    set -f
+    state=${path%/*}
+    echo "catalogue=$root/dist/extensions"
+    asked=' '
+    IFS=$nl
+    for line in $settings; do
+        unset IFS
+        case $line in primary=*/* | fallback=*/*) ;; *) continue ;; esac
+        provider=${line#*=}
+        provider=${provider%%/*}
+        case $provider in '' | *[!A-Za-z0-9._-]*) continue ;; esac
+        case $asked in *" $provider "*) continue ;; esac
+        asked="$asked$provider "
+        set +f
+        if grep -qsF "\"$provider\"" "$root"/dist/extensions/*/openclaw.plugin.json \
+            "$state"/extensions/*/openclaw.plugin.json "$state"/plugins/*/openclaw.plugin.json \
+            "$state"/npm/node_modules/*/openclaw.plugin.json "$state"/npm/node_modules/@*/*/openclaw.plugin.json; then
+            echo "known=$provider"
+        fi
+        set -f
+    done
+    unset IFS
 }
 
 main() {

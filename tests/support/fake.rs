@@ -1,0 +1,316 @@
+//! A small SSH server in the test process. What a login runs is run by a real local `/bin/sh`, so
+//! that the real probe runs and its frames come back, unless a script stands in for it.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use russh::keys::ssh_key::private::Ed25519Keypair;
+use russh::keys::{PrivateKey, PublicKey};
+use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::{Channel, ChannelId, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, Sig};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::{ChildStdin, Command};
+
+/// What becomes of a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Login {
+    /// The lab's keys are let in.
+    Keys,
+    /// Nobody is let in.
+    Refuse,
+    /// The connection ends at the first key.
+    HangUp,
+    /// A key is never answered.
+    Silent,
+}
+
+/// What becomes of a session channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// It is opened.
+    Confirm,
+    /// It is refused.
+    Refuse,
+    /// It is never answered.
+    Silent,
+}
+
+/// What becomes of a command.
+#[derive(Debug, Clone)]
+pub(crate) enum Exec {
+    /// This shell script runs; the command that was asked for is its `$1`.
+    Shell(String),
+    /// The server says no.
+    Refuse,
+    /// The channel is closed right after it.
+    Close,
+    /// The whole connection is ended, with these words.
+    Disconnect(String),
+}
+
+/// How a server behaves; by default as a server should.
+#[derive(Debug, Clone)]
+pub(crate) struct Behaviour {
+    pub(crate) login: Login,
+    pub(crate) open: Open,
+    pub(crate) exec: Exec,
+    /// Whether the client is told how a command ended.
+    pub(crate) status: bool,
+    /// A directory of programs that stand in front of the machine's own.
+    pub(crate) programs: Option<PathBuf>,
+    /// What is shown before the login.
+    pub(crate) greeting: Option<String>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            login: Login::Keys,
+            open: Open::Confirm,
+            exec: Exec::Shell("eval \"$1\"".to_owned()),
+            status: true,
+            programs: None,
+            greeting: None,
+        }
+    }
+}
+
+impl Behaviour {
+    /// Runs a shell script in place of every command, which is its `$1`.
+    pub(crate) fn shell(script: impl Into<String>) -> Self {
+        Self {
+            exec: Exec::Shell(script.into()),
+            ..Self::default()
+        }
+    }
+}
+
+/// Makes an ed25519 key.
+pub(crate) fn new_key() -> PrivateKey {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).unwrap();
+    PrivateKey::from(Ed25519Keypair::from_seed(&seed))
+}
+
+/// Makes a server's configuration.
+pub(crate) fn config(host_key: PrivateKey) -> Arc<server::Config> {
+    Arc::new(server::Config {
+        keys: vec![host_key],
+        // The pause after a refusal defends servers; here it would only cost time.
+        auth_rejection_time: Duration::ZERO,
+        nodelay: true,
+        ..server::Config::default()
+    })
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(
+    config: Arc<server::Config>,
+    stream: TcpStream,
+    behaviour: Behaviour,
+    keys: Arc<Mutex<Vec<PublicKey>>>,
+    home: PathBuf,
+) {
+    let handler = Fake {
+        behaviour,
+        keys,
+        home,
+        channels: HashMap::new(),
+        unanswered: Vec::new(),
+    };
+    // A client may leave at any moment; that is its own business.
+    if let Ok(session) = server::run_stream(config, stream, handler).await {
+        let _ = session.await;
+    }
+}
+
+struct Fake {
+    behaviour: Behaviour,
+    keys: Arc<Mutex<Vec<PublicKey>>>,
+    home: PathBuf,
+    channels: HashMap<ChannelId, Channel<Msg>>,
+    /// Requests that are kept, because dropping one refuses it.
+    unanswered: Vec<ChannelOpenHandle>,
+}
+
+impl Fake {
+    fn knows(&self, key: &PublicKey) -> bool {
+        let keys = self.keys.lock().unwrap();
+        keys.iter().any(|known| known.key_data() == key.key_data())
+    }
+}
+
+impl server::Handler for Fake {
+    type Error = russh::Error;
+
+    async fn auth_publickey_offered(
+        &mut self,
+        _: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
+        match self.behaviour.login {
+            Login::Keys if self.knows(offer.public_key) => Ok(Auth::Accept),
+            Login::Keys | Login::Refuse => Ok(Auth::reject()),
+            Login::HangUp => Err(russh::Error::Disconnect),
+            Login::Silent => pending().await,
+        }
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        _: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(if self.knows(key.public_key) {
+            Auth::Accept
+        } else {
+            Auth::reject()
+        })
+    }
+
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
+        Ok(self.behaviour.greeting.clone())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        match self.behaviour.open {
+            Open::Confirm => {
+                self.channels.insert(channel.id(), channel);
+                reply.accept().await;
+            }
+            Open::Refuse => reply.reject(ChannelOpenFailure::ResourceShortage).await,
+            Open::Silent => self.unanswered.push(reply),
+        }
+        Ok(())
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let command = String::from_utf8(command.to_vec()).unwrap();
+        let channel = self.channels.remove(&id).unwrap();
+        match self.behaviour.exec.clone() {
+            Exec::Refuse => {
+                session.channel_failure(id)?;
+                self.channels.insert(id, channel);
+            }
+            Exec::Close => {
+                session.channel_success(id)?;
+                session.close(id)?;
+            }
+            Exec::Disconnect(words) => {
+                session.channel_success(id)?;
+                session.disconnect(russh::Disconnect::ByApplication, &words, "")?;
+            }
+            Exec::Shell(script) => {
+                session.channel_success(id)?;
+                let mut shell = Command::new("/bin/sh");
+                let path = "/usr/sbin:/usr/bin:/sbin:/bin";
+                let path = match &self.behaviour.programs {
+                    Some(first) => format!("{}:{path}", first.display()),
+                    None => path.to_owned(),
+                };
+                shell
+                    .args(["-c", &script, "sh", &command])
+                    .env_clear()
+                    .env("PATH", path)
+                    .env("HOME", &self.home)
+                    .current_dir(&self.home);
+                tokio::spawn(run(shell, channel, session.handle(), self.behaviour.status));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ends a command and all that it started.
+struct KillGroup(Pid);
+
+impl Drop for KillGroup {
+    fn drop(&mut self) {
+        // It is the normal case that nothing is left of it.
+        let _ = kill_process_group(self.0, Signal::KILL);
+    }
+}
+
+/// Runs a command on a channel until it ends or the client is gone.
+async fn run(mut shell: Command, channel: Channel<Msg>, session: Handle, tell_status: bool) {
+    let id = channel.id();
+    let (from_client, to_client) = channel.split();
+    let mut child = shell
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // As sshd does it. The probe's watchdog kills its group, which must not be the test's.
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let _group = KillGroup(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap());
+    let stdin = child.stdin.take().unwrap();
+    let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let ended = async {
+        tokio::join!(copy(stdout, &to_client, None), copy(stderr, &to_client, Some(1)));
+        child.wait().await.unwrap()
+    };
+    let status = tokio::select! {
+        status = ended => status,
+        () = feed(stdin, from_client) => return,
+    };
+    // From here on the client may be gone, and then there is nobody to tell.
+    if tell_status {
+        use std::os::unix::process::ExitStatusExt as _;
+        let _ = match (status.code(), status.signal()) {
+            (Some(code), _) => session.exit_status_request(id, u32::try_from(code).unwrap()).await,
+            (None, Some(9)) => signalled(&session, id, Sig::KILL).await,
+            (None, Some(11)) => signalled(&session, id, Sig::SEGV).await,
+            (None, other) => panic!("a test sends a signal that the fake does not know: {other:?}"),
+        };
+    }
+    let _ = to_client.eof().await;
+    let _ = to_client.close().await;
+}
+
+async fn signalled(session: &Handle, id: ChannelId, signal: Sig) -> Result<(), ()> {
+    session
+        .exit_signal_request(id, signal, false, String::new(), String::new())
+        .await
+}
+
+/// Copies with the client's window, so that a flood waits for the client and fills no memory here.
+async fn copy(mut from: impl AsyncRead + Unpin, to: &ChannelWriteHalf<Msg>, ext: Option<u32>) {
+    let mut to = Box::pin(to.make_writer_ext(ext));
+    let _ = tokio::io::copy(&mut from, &mut to).await;
+}
+
+/// Feeds a command what the client sends. Returns when the client is gone, not at its end of file.
+async fn feed(stdin: ChildStdin, mut from: ChannelReadHalf) {
+    let mut stdin = Some(stdin);
+    while let Some(message) = from.wait().await {
+        match message {
+            ChannelMsg::Data { data } => {
+                if let Some(open) = &mut stdin
+                    && open.write_all(&data).await.is_err()
+                {
+                    stdin = None;
+                }
+            }
+            ChannelMsg::Eof => stdin = None,
+            ChannelMsg::Close => return,
+            _ => {}
+        }
+    }
+}
