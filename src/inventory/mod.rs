@@ -5,6 +5,8 @@
 
 mod error;
 mod file;
+mod groups;
+mod host;
 mod resolve;
 mod select;
 mod settings;

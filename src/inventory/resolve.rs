@@ -1,21 +1,15 @@
 //! Who wins: built-in < defaults < group < nested group < host.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_yaml::Spanned;
 
 use super::error::{InventoryError, did_you_mean};
-use super::file::{OneOrMany, RawInventory, RawScope};
+use super::file::{RawInventory, RawScope};
+use super::groups::Group;
 use super::settings::{Layer, Origin, Setting, SettingValue, built_in, settings_of};
+use crate::model::Host;
 use crate::model::nodeset::expand;
-use crate::model::{
-    Become, Host, HostKeyFiles, Role, ScopeWanted, ServiceSpec, Thresholds, Timeouts, TransportKind,
-};
-
-/// Words that selectors use for themselves.
-const RESERVED_GROUPS: [&str; 3] = ["all", "failed", "unreachable"];
 
 /// Hosts in the file's order, their groups, and the origin of every value.
 #[derive(Debug, Clone)]
@@ -112,21 +106,13 @@ fn strip_place(message: &str) -> String {
         .to_owned()
 }
 
-struct Resolver<'a> {
-    file: &'a str,
-    home: &'a str,
-}
-
-/// A group with its place in the order of precedence.
-struct Group {
-    settings: Vec<Setting>,
-    members: BTreeSet<usize>,
-    /// The group and all that it is nested in.
-    within: BTreeSet<String>,
+pub(super) struct Resolver<'a> {
+    pub(super) file: &'a str,
+    pub(super) home: &'a str,
 }
 
 impl Resolver<'_> {
-    fn error<T>(&self, at: &Spanned<T>, message: impl Into<String>) -> InventoryError {
+    pub(super) fn error<T>(&self, at: &Spanned<T>, message: impl Into<String>) -> InventoryError {
         let at = at.referenced;
         InventoryError {
             file: self.file.to_owned(),
@@ -270,7 +256,7 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn only_settings(&self, what: &str, scope: &RawScope) -> Result<(), InventoryError> {
+    pub(super) fn only_settings(&self, what: &str, scope: &RawScope) -> Result<(), InventoryError> {
         if let Some(address) = &scope.address {
             return Err(self.error(address, format!("{what} cannot have an `address`")));
         }
@@ -280,135 +266,6 @@ impl Resolver<'_> {
             return Err(self.error(field, "`defaults` holds settings, not hosts or groups"));
         }
         Ok(())
-    }
-
-    fn groups(
-        &self,
-        raw: &RawInventory,
-        names: &HashMap<String, usize>,
-    ) -> Result<BTreeMap<String, Group>, InventoryError> {
-        let empty = RawScope::default();
-        let scopes: BTreeMap<&str, (&Spanned<String>, &RawScope)> = raw
-            .groups
-            .0
-            .iter()
-            .map(|(name, scope)| {
-                (
-                    name.value.as_str(),
-                    (name, scope.as_ref().unwrap_or(&empty)),
-                )
-            })
-            .collect();
-        let mut groups = BTreeMap::new();
-        for (name, (place, scope)) in &scopes {
-            if RESERVED_GROUPS.contains(name) {
-                return Err(self.error(
-                    *place,
-                    format!("`{name}` is a selector's own word, not a group name"),
-                ));
-            }
-            self.only_settings(&format!("group `{name}`"), scope)?;
-            let mut members = BTreeSet::new();
-            for (at, pattern) in texts(scope.hosts.as_ref()) {
-                for host in expand(pattern).map_err(|error| self.error(at, error.to_string()))? {
-                    let Some(index) = names.get(&host) else {
-                        let mut error = self.error(
-                            at,
-                            format!("group `{name}` names `{host}`, which is not under `hosts`"),
-                        );
-                        error.hint = did_you_mean(&host, names.keys().map(String::as_str));
-                        return Err(error);
-                    };
-                    members.insert(*index);
-                }
-            }
-            groups.insert(
-                (*name).to_owned(),
-                Group {
-                    settings: settings_of(scope),
-                    members,
-                    within: BTreeSet::from([(*name).to_owned()]),
-                },
-            );
-        }
-        self.nest(&scopes, &mut groups)?;
-        Ok(groups)
-    }
-
-    /// Puts nested groups' hosts into the groups around them, from the innermost outwards.
-    fn nest(
-        &self,
-        scopes: &BTreeMap<&str, (&Spanned<String>, &RawScope)>,
-        groups: &mut BTreeMap<String, Group>,
-    ) -> Result<(), InventoryError> {
-        fn visit<'a>(
-            resolver: &Resolver<'_>,
-            name: &'a str,
-            path: &mut Vec<&'a str>,
-            done: &mut BTreeSet<&'a str>,
-            scopes: &'a BTreeMap<&str, (&Spanned<String>, &'a RawScope)>,
-            groups: &mut BTreeMap<String, Group>,
-        ) -> Result<(), InventoryError> {
-            let Some((place, scope)) = scopes.get(name) else {
-                return Ok(());
-            };
-            if path.contains(&name) {
-                path.push(name);
-                return Err(resolver.error(
-                    *place,
-                    format!("groups nest in a circle: {}", path.join(" > ")),
-                ));
-            }
-            if !done.insert(name) {
-                return Ok(());
-            }
-            path.push(name);
-            for (at, child) in texts(scope.groups.as_ref()) {
-                if !scopes.contains_key(child.as_str()) {
-                    let mut error = resolver.error(
-                        at,
-                        format!("group `{name}` holds `{child}`, which is no group"),
-                    );
-                    error.hint = did_you_mean(child, scopes.keys().copied());
-                    return Err(error);
-                }
-                // Cycles must be found even below a group that is already done.
-                visit(resolver, child, path, done, scopes, groups)?;
-                let members = groups
-                    .get(child)
-                    .map(|group| group.members.clone())
-                    .unwrap_or_default();
-                if let Some(group) = groups.get_mut(name) {
-                    group.members.extend(members);
-                }
-            }
-            path.pop();
-            Ok(())
-        }
-        let mut done = BTreeSet::new();
-        for name in scopes.keys() {
-            visit(self, name, &mut Vec::new(), &mut done, scopes, groups)?;
-        }
-        // `within` is filled after the cycle check, so this always ends.
-        loop {
-            let mut changed = false;
-            for (name, (_, scope)) in scopes {
-                let outer = groups
-                    .get(*name)
-                    .map(|group| group.within.clone())
-                    .unwrap_or_default();
-                for (_, child) in texts(scope.groups.as_ref()) {
-                    if let Some(group) = groups.get_mut(child) {
-                        let before = group.within.len();
-                        group.within.extend(outer.iter().cloned());
-                        changed |= group.within.len() != before;
-                    }
-                }
-            }
-            if !changed {
-                return Ok(());
-            }
-        }
     }
 
     fn merge(
@@ -490,191 +347,12 @@ impl Resolver<'_> {
         }
         Ok(())
     }
-
-    fn host(
-        &self,
-        entry: &Entry,
-        merged: &BTreeMap<String, (SettingValue, Origin)>,
-        groups: Vec<String>,
-    ) -> Result<Host, InventoryError> {
-        let values = Values { merged };
-        let host = Host {
-            name: entry.name.clone(),
-            address: entry.address.clone(),
-            port: values.number("port"),
-            user: values.text("user"),
-            identity: values.paths("identity", self.home),
-            known_hosts: HostKeyFiles(values.paths("known_hosts", self.home)),
-            become_root: match values.text("become").as_str() {
-                "sudo" => Become::Sudo,
-                "doas" => Become::Doas,
-                _ => Become::None,
-            },
-            transport: match values.text("transport").as_str() {
-                "local" => TransportKind::Local,
-                _ => TransportKind::Ssh,
-            },
-            labels: values
-                .below("labels.")
-                .map(|(key, value)| (key.to_owned(), value.to_string()))
-                .collect(),
-            vars: values
-                .below("vars.")
-                .map(|(key, value)| match value {
-                    SettingValue::Any(value) => (key.to_owned(), value.clone()),
-                    other => (key.to_owned(), serde_json::Value::String(other.to_string())),
-                })
-                .collect(),
-            groups,
-            role: match values.text("role").as_str() {
-                "none" => Role::None,
-                _ => Role::Gateway,
-            },
-            service: ServiceSpec {
-                unit: values.text("service.unit"),
-                scope: match values.text("service.scope").as_str() {
-                    "system" => ScopeWanted::System,
-                    "user" => ScopeWanted::User,
-                    _ => ScopeWanted::Auto,
-                },
-                owner: values.find("service.owner").map(ToString::to_string),
-                port: values.number("service.port"),
-                health_path: values.text("service.health_path"),
-            },
-            thresholds: Thresholds {
-                restarts_per_day: values.number("thresholds.restarts_per_day"),
-                failed_starts_per_hour: values.number("thresholds.failed_starts_per_hour"),
-                http_timeout: values.time("thresholds.http_timeout"),
-                startup_grace: values.time("thresholds.startup_grace"),
-            },
-            timeouts: Timeouts {
-                dns: values.time("timeouts.dns"),
-                tcp: values.time("timeouts.tcp"),
-                kex: values.time("timeouts.kex"),
-                auth: values.time("timeouts.auth"),
-                channel: values.time("timeouts.channel"),
-                exec: values.time("timeouts.exec"),
-                host: values.time("timeouts.host"),
-            },
-        };
-        self.check(&host, merged)?;
-        Ok(host)
-    }
-
-    /// Values that would be accepted by their type and fail later on every host.
-    fn check(
-        &self,
-        host: &Host,
-        merged: &BTreeMap<String, (SettingValue, Origin)>,
-    ) -> Result<(), InventoryError> {
-        let unit = &host.service.unit;
-        let unit_fine = unit.ends_with(".service")
-            && !unit.starts_with(['-', '.'])
-            && unit
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c));
-        let user_fine = |user: &str| {
-            !user.is_empty()
-                && !user.starts_with('-')
-                && !user
-                    .chars()
-                    .any(|c| c.is_whitespace() || c.is_control() || ":/@".contains(c))
-        };
-        let path = &host.service.health_path;
-        let faults = [
-            (
-                "service.unit",
-                unit_fine,
-                "is no unit name; it ends in `.service`",
-            ),
-            ("user", user_fine(&host.user), "is no login"),
-            (
-                "service.owner",
-                host.service.owner.as_deref().is_none_or(user_fine),
-                "is no user name",
-            ),
-            (
-                "service.health_path",
-                path.starts_with('/') && path.chars().all(|c| c.is_ascii_graphic()),
-                "is no path; it begins with `/`",
-            ),
-            ("port", host.port != 0, "is no port"),
-            ("service.port", host.service.port != 0, "is no port"),
-        ];
-        for (key, fine, what) in faults {
-            if !fine && let Some((value, origin)) = merged.get(key) {
-                return Err(InventoryError {
-                    file: self.file.to_owned(),
-                    at: (origin.line > 0).then_some((origin.line, 1)),
-                    message: format!("`{key}: {value}` {what}"),
-                    hint: None,
-                });
-            }
-        }
-        Ok(())
-    }
 }
 
-struct Entry {
-    name: String,
-    address: String,
-    pattern: String,
-    line: u64,
-    settings: Vec<Setting>,
-}
-
-/// The texts of a list, each with the place of the list.
-fn texts(
-    list: Option<&Spanned<OneOrMany>>,
-) -> impl Iterator<Item = (&Spanned<OneOrMany>, &String)> {
-    list.into_iter()
-        .flat_map(|list| list.value.0.iter().map(move |text| (list, text)))
-}
-
-/// Typed reading of merged settings. The built-in layer sets every key that is read with a type.
-struct Values<'a> {
-    merged: &'a BTreeMap<String, (SettingValue, Origin)>,
-}
-
-impl Values<'_> {
-    fn find(&self, key: &str) -> Option<&SettingValue> {
-        self.merged.get(key).map(|(value, _)| value)
-    }
-
-    fn text(&self, key: &str) -> String {
-        self.find(key).map(ToString::to_string).unwrap_or_default()
-    }
-
-    fn number<T: TryFrom<u64> + Default>(&self, key: &str) -> T {
-        match self.find(key) {
-            Some(SettingValue::Number(number)) => T::try_from(*number).unwrap_or_default(),
-            _ => T::default(),
-        }
-    }
-
-    fn time(&self, key: &str) -> Duration {
-        match self.find(key) {
-            Some(SettingValue::Time(time)) => *time,
-            _ => Duration::ZERO,
-        }
-    }
-
-    fn paths(&self, key: &str, home: &str) -> Vec<PathBuf> {
-        match self.find(key) {
-            Some(SettingValue::Texts(paths)) => paths
-                .iter()
-                .map(|path| match path.strip_prefix("~/") {
-                    Some(rest) => PathBuf::from(home).join(rest),
-                    None => PathBuf::from(path),
-                })
-                .collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    fn below(&self, prefix: &'static str) -> impl Iterator<Item = (&str, &SettingValue)> {
-        self.merged
-            .iter()
-            .filter_map(move |(key, (value, _))| Some((key.strip_prefix(prefix)?, value)))
-    }
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) address: String,
+    pub(super) pattern: String,
+    pub(super) line: u64,
+    pub(super) settings: Vec<Setting>,
 }

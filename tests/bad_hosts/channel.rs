@@ -20,7 +20,11 @@ fn a_refused_session_channel_is_a_failure() {
         ..Behaviour::default()
     });
     let checked = lab.check_bad(server.port, "");
-    checked.bad().is("failed").at("channel").says(&["opens no session channel"]);
+    checked
+        .bad()
+        .is("failed")
+        .at("channel")
+        .says(&["opens no session channel"]);
     checked.bad().took_at_most(Duration::from_secs(2));
 }
 
@@ -32,8 +36,15 @@ fn a_session_channel_that_is_never_confirmed_costs_its_deadline() {
         ..Behaviour::default()
     });
     let checked = lab.check_bad(server.port, "timeouts: {channel: 1s}");
-    checked.bad().is("timed-out").at("channel").says(&["no session channel in time"]);
-    checked.bad().took_at_least(Duration::from_secs(1)).took_at_most(Duration::from_secs(3));
+    checked
+        .bad()
+        .is("timed-out")
+        .at("channel")
+        .says(&["no session channel in time"]);
+    checked
+        .bad()
+        .took_at_least(Duration::from_secs(1))
+        .took_at_most(Duration::from_secs(3));
 }
 
 #[test]
@@ -41,7 +52,10 @@ fn a_refused_command_is_a_failure() {
     let mut lab = Lab::new();
     let server = lab.fake(executing(Exec::Refuse));
     let checked = lab.check_bad(server.port, "");
-    checked.bad().is("failed").says(&["refused to run a command"]);
+    checked
+        .bad()
+        .is("failed")
+        .says(&["refused to run a command"]);
     checked.bad().took_at_most(Duration::from_secs(2));
 }
 
@@ -50,7 +64,11 @@ fn a_channel_that_is_closed_right_after_the_command_is_a_failure() {
     let mut lab = Lab::new();
     let server = lab.fake(executing(Exec::Close));
     let checked = lab.check_bad(server.port, "");
-    checked.bad().is("failed").at("exec").says(&["before the probe printed anything"]);
+    checked
+        .bad()
+        .is("failed")
+        .at("exec")
+        .says(&["before the probe printed anything"]);
     checked.bad().took_at_most(Duration::from_secs(2));
 }
 
@@ -59,6 +77,10 @@ fn a_connection_that_is_ended_at_the_command_is_a_failure_in_the_servers_words()
     let mut lab = Lab::new();
     let server = lab.fake(executing(Exec::Disconnect("out of office".to_owned())));
     let checked = lab.check_bad(server.port, "");
-    checked.bad().is("failed").at("exec").says(&["out of office"]);
+    checked
+        .bad()
+        .is("failed")
+        .at("exec")
+        .says(&["out of office"]);
     checked.bad().took_at_most(Duration::from_secs(2));
 }

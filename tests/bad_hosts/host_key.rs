@@ -13,7 +13,9 @@ fn an_unknown_host_key_is_rejected_with_its_fingerprint() {
     let server = lab.fake_with_key(Behaviour::default(), key);
     let checked = lab.check_bad(server.port, "");
     checked.bad().is("host-key-rejected").at("host-key");
-    checked.bad().says(&["unknown host key", "ssh-ed25519", &print]);
+    checked
+        .bad()
+        .says(&["unknown host key", "ssh-ed25519", &print]);
     let file = lab.path("known_hosts").display().to_string();
     let scan = format!("ssh-keyscan -p {} 127.0.0.1 >> {file}", server.port);
     checked.bad().hints(&[&scan]);
@@ -40,9 +42,17 @@ fn a_changed_host_key_is_rejected_and_its_line_named() {
     let checked = lab.check_bad(server.port, "");
     let file = lab.path("known_hosts").display().to_string();
     checked.bad().is("host-key-rejected").at("host-key");
-    checked.bad().says(&["HOST KEY CHANGED", &print, &format!("{file}:{line}")]);
-    checked.bad().does_not_say(&[&fingerprint(old.public_key())]);
-    checked.bad().hints(&["ssh-keygen -R", &format!("[127.0.0.1]:{}", server.port), &file]);
+    checked
+        .bad()
+        .says(&["HOST KEY CHANGED", &print, &format!("{file}:{line}")]);
+    checked
+        .bad()
+        .does_not_say(&[&fingerprint(old.public_key())]);
+    checked.bad().hints(&[
+        "ssh-keygen -R",
+        &format!("[127.0.0.1]:{}", server.port),
+        &file,
+    ]);
 }
 
 #[test]
@@ -70,7 +80,9 @@ fn a_revoked_host_key_is_rejected_though_it_is_known() {
     let checked = lab.check_bad(server.port, "");
     let place = format!("{}:{line}", lab.path("known_hosts").display());
     checked.bad().is("host-key-rejected").at("host-key");
-    checked.bad().says(&["revoked", &place, &fingerprint(&public)]);
+    checked
+        .bad()
+        .says(&["revoked", &place, &fingerprint(&public)]);
 }
 
 #[test]
@@ -80,8 +92,14 @@ fn a_known_hosts_file_that_cannot_be_read_lets_nobody_in() {
     let dir = lab.path("not-a-file");
     std::fs::create_dir(&dir).unwrap();
     let checked = lab.check_bad(server.port, &format!("known_hosts: {}", dir.display()));
-    checked.bad().is("host-key-rejected").at("host-key").says(&["unknown host key"]);
-    checked.run.complains(&["note:", &dir.display().to_string()]);
+    checked
+        .bad()
+        .is("host-key-rejected")
+        .at("host-key")
+        .says(&["unknown host key"]);
+    checked
+        .run
+        .complains(&["note:", &dir.display().to_string()]);
 }
 
 #[test]
@@ -89,11 +107,20 @@ fn garbage_in_known_hosts_is_passed_over_and_named() {
     let mut lab = Lab::new();
     let server = lab.fake(Behaviour::default());
     let known = std::fs::read(lab.path("known_hosts")).unwrap();
-    let noise = [b"\x00\xff\x1b[2J not a line\n\n# comment\n[127.0.0.1]:1 ssh-ed25519 AAAA\n".as_slice(), &known].concat();
+    let noise = [
+        b"\x00\xff\x1b[2J not a line\n\n# comment\n[127.0.0.1]:1 ssh-ed25519 AAAA\n".as_slice(),
+        &known,
+    ]
+    .concat();
     lab.write("known_hosts", noise);
-    let checked = lab.check_between_healthy(server.port, "");
-    checked.exits(0).bad().is_observed_in_full();
+    let checked = lab.check_odd(server.port, "");
     let file = lab.path("known_hosts").display().to_string();
-    checked.run.complains(&[&format!("{file}:1"), &format!("{file}:4")]);
-    assert!(!checked.run.stderr.contains('\u{1b}'), "{:?}", checked.run.stderr);
+    checked
+        .run
+        .complains(&[&format!("{file}:1"), &format!("{file}:4")]);
+    assert!(
+        !checked.run.stderr.contains('\u{1b}'),
+        "{:?}",
+        checked.run.stderr
+    );
 }

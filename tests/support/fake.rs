@@ -10,8 +10,12 @@ use std::time::Duration;
 
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{PrivateKey, PublicKey};
-use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, Sig};
+use russh::server::{
+    self, Auth, ChannelOpenHandle, Handle, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+};
+use russh::{
+    Channel, ChannelId, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, Sig,
+};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -41,6 +45,15 @@ pub(crate) enum Open {
     Silent,
 }
 
+/// What becomes of a connection that the client wants made from the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Forward {
+    /// It is refused, as where the server forwards nothing.
+    Refuse,
+    /// It is never answered.
+    Silent,
+}
+
 /// What becomes of a command.
 #[derive(Debug, Clone)]
 pub(crate) enum Exec {
@@ -60,6 +73,7 @@ pub(crate) struct Behaviour {
     pub(crate) login: Login,
     pub(crate) open: Open,
     pub(crate) exec: Exec,
+    pub(crate) forward: Forward,
     /// Whether the client is told how a command ended.
     pub(crate) status: bool,
     /// A directory of programs that stand in front of the machine's own.
@@ -74,6 +88,7 @@ impl Default for Behaviour {
             login: Login::Keys,
             open: Open::Confirm,
             exec: Exec::Shell("eval \"$1\"".to_owned()),
+            forward: Forward::Refuse,
             status: true,
             programs: None,
             greeting: None,
@@ -195,6 +210,26 @@ impl server::Handler for Fake {
         Ok(())
     }
 
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        match self.behaviour.forward {
+            Forward::Refuse => {
+                let reason = ChannelOpenFailure::AdministrativelyProhibited;
+                reply.reject(reason).await;
+            }
+            Forward::Silent => self.unanswered.push(reply),
+        }
+        Ok(())
+    }
+
     async fn exec_request(
         &mut self,
         id: ChannelId,
@@ -219,11 +254,10 @@ impl server::Handler for Fake {
             Exec::Shell(script) => {
                 session.channel_success(id)?;
                 let mut shell = Command::new("/bin/sh");
-                let path = "/usr/sbin:/usr/bin:/sbin:/bin";
-                let path = match &self.behaviour.programs {
-                    Some(first) => format!("{}:{path}", first.display()),
-                    None => path.to_owned(),
-                };
+                let mut path = format!("{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.home.display());
+                if let Some(first) = &self.behaviour.programs {
+                    path = format!("{}:{path}", first.display());
+                }
                 shell
                     .args(["-c", &script, "sh", &command])
                     .env_clear()
@@ -263,7 +297,10 @@ async fn run(mut shell: Command, channel: Channel<Msg>, session: Handle, tell_st
     let stdin = child.stdin.take().unwrap();
     let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let ended = async {
-        tokio::join!(copy(stdout, &to_client, None), copy(stderr, &to_client, Some(1)));
+        tokio::join!(
+            copy(stdout, &to_client, None),
+            copy(stderr, &to_client, Some(1))
+        );
         child.wait().await.unwrap()
     };
     let status = tokio::select! {
@@ -274,7 +311,11 @@ async fn run(mut shell: Command, channel: Channel<Msg>, session: Handle, tell_st
     if tell_status {
         use std::os::unix::process::ExitStatusExt as _;
         let _ = match (status.code(), status.signal()) {
-            (Some(code), _) => session.exit_status_request(id, u32::try_from(code).unwrap()).await,
+            (Some(code), _) => {
+                session
+                    .exit_status_request(id, u32::try_from(code).unwrap())
+                    .await
+            }
             (None, Some(9)) => signalled(&session, id, Sig::KILL).await,
             (None, Some(11)) => signalled(&session, id, Sig::SEGV).await,
             (None, other) => panic!("a test sends a signal that the fake does not know: {other:?}"),

@@ -96,6 +96,8 @@ impl Lab {
         lab.authorize(key.public_key().clone());
         lab.write_key("key", &key);
         lab.write("known_hosts", "");
+        // The hosts are this machine, whatever it runs: their systemd has never heard of the unit.
+        lab.write_program("bin", "systemctl", "#!/bin/sh\necho LoadState=not-found\n");
         lab
     }
 
@@ -154,7 +156,11 @@ impl Lab {
             .output()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{command:?}: {}",
+            text(&output.stderr)
+        );
         text(&output.stdout)
     }
 
@@ -228,11 +234,13 @@ impl Lab {
 
     /// Writes a line of known_hosts. Returns its number.
     pub(crate) fn known_hosts_line(&self, marker: &str, port: u16, key: &PublicKey) -> usize {
-        let mut text = std::fs::read_to_string(self.path("known_hosts")).unwrap();
-        let key = PublicKey::new(key.key_data().clone(), "").to_openssh().unwrap();
-        writeln!(text, "{marker}[127.0.0.1]:{port} {key}").unwrap();
+        let mut text = std::fs::read(self.path("known_hosts")).unwrap();
+        let key = PublicKey::new(key.key_data().clone(), "")
+            .to_openssh()
+            .unwrap();
+        text.extend_from_slice(format!("{marker}[127.0.0.1]:{port} {key}\n").as_bytes());
         self.write("known_hosts", &text);
-        text.lines().count()
+        text.iter().filter(|byte| **byte == b'\n').count()
     }
 
     /// Adds a host to the inventory, on this machine; `settings` is YAML in one line.
@@ -259,7 +267,7 @@ impl Lab {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let service = self.gateway_port.local_addr().unwrap().port();
         let mut text = format!(
-            "defaults:\n  user: tester\n  role: none\n  identity: {key}\n  known_hosts: {known}\n  service: {{port: {service}}}\n{more}hosts:\n",
+            "defaults:\n  user: tester\n  role: none\n  identity: {key}\n  known_hosts: {known}\n  service: {{unit: no-such.service, port: {service}}}\n{more}hosts:\n",
             key = self.path("key").display(),
             known = self.path("known_hosts").display(),
             more = self.defaults,
@@ -290,26 +298,33 @@ impl Lab {
         Checked::of(program::run(command), &self.names())
     }
 
-    /// Checks a bad host between two healthy ones: the healthy ones must be observed in full, the
-    /// bad one not, and the run must take no longer than a bad host's deadline.
+    /// Checks a bad host beside a healthy one: the healthy one must be observed in full, and the
+    /// run must take no longer than a bad host's deadline.
     #[track_caller]
-    pub(crate) fn check_between_healthy(&mut self, port: u16, settings: &str) -> Checked {
-        self.add_healthy(&["good1"]);
+    pub(crate) fn check_beside_healthy(&mut self, port: u16, settings: &str) -> Checked {
         self.add("bad", port, settings);
-        self.add_healthy(&["good2"]);
+        self.add_healthy(&["good"]);
         let checked = self.check();
-        checked.host("good1").is_observed_in_full();
-        checked.host("good2").is_observed_in_full();
+        checked.host("good").is_observed_in_full();
         checked.within(ONE_DEADLINE);
         checked
     }
 
-    /// As [`Self::check_between_healthy`], of a host that is not observed, or not whole.
+    /// As [`Self::check_beside_healthy`], of a host that is not observed, or not whole.
     #[track_caller]
     pub(crate) fn check_bad(&mut self, port: u16, settings: &str) -> Checked {
-        let checked = self.check_between_healthy(port, settings);
+        let checked = self.check_beside_healthy(port, settings);
         checked.exits(3);
         checked.bad().is_unknown();
+        checked
+    }
+
+    /// Checks a host that is odd and no worse: it must be observed in full.
+    #[track_caller]
+    pub(crate) fn check_odd(&mut self, port: u16, settings: &str) -> Checked {
+        self.add("odd", port, settings);
+        let checked = self.check();
+        checked.exits(0).host("odd").is_observed_in_full();
         checked
     }
 }
@@ -345,7 +360,9 @@ pub(crate) fn set_mode(path: &Path, mode: u32) {
 /// A socket that is bound and does not listen: connecting to it is refused.
 fn reserve() -> (TcpSocket, u16) {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    socket
+        .bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        .unwrap();
     let port = socket.local_addr().unwrap().port();
     (socket, port)
 }

@@ -84,7 +84,10 @@ pub(crate) fn run(command: Command) -> Finished {
 }
 
 /// Runs the program under test with these arguments.
-pub(crate) fn run_with<S: AsRef<OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Finished {
+pub(crate) fn run_with<S: AsRef<OsStr>>(
+    home: &Path,
+    args: impl IntoIterator<Item = S>,
+) -> Finished {
     let mut command = clawfleet(home);
     command.args(args);
     run(command)
@@ -122,7 +125,10 @@ impl Running {
                 Err(RecvTimeoutError::Disconnected) => panic!("nobody waits for it"),
                 Err(RecvTimeoutError::Timeout) if self.begin.elapsed() > STUCK => {
                     kill_process(self.pid, Signal::KILL).unwrap();
-                    panic!("stuck for {STUCK:?}; stderr: {}", text(self.stderr.join().unwrap()));
+                    panic!(
+                        "stuck for {STUCK:?}; stderr: {}",
+                        text(self.stderr.join().unwrap())
+                    );
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -137,7 +143,8 @@ impl Running {
     }
 
     fn sample(&mut self) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         let peak = status
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:"))
@@ -155,7 +162,13 @@ impl Finished {
     /// Asserts the exit code, and that the program did not panic on its way.
     #[track_caller]
     pub(crate) fn exits(&self, code: i32) -> &Self {
-        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.lossy(), self.stderr);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout: {}\nstderr: {}",
+            self.lossy(),
+            self.stderr
+        );
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         self
     }
@@ -165,7 +178,11 @@ impl Finished {
     pub(crate) fn complains(&self, words: &[&str]) -> &Self {
         let said = self.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
         for word in words {
-            assert!(said.contains(word), "`{word}` is not in stderr: {}", self.stderr);
+            assert!(
+                said.contains(word),
+                "`{word}` is not in stderr: {}",
+                self.stderr
+            );
         }
         self
     }

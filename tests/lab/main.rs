@@ -1,0 +1,16 @@
+//! The program on real systemd hosts, over real sshd: every scenario of the lab, and faults of the
+//! network and of the hosts. `ci/test` runs it as root with the lab's caches at hand; where the lab
+//! cannot run it fails, it never skips.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and tells what it does"
+)]
+
+mod faults;
+mod lab;
+mod logins;
+mod scenarios;
