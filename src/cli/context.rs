@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use super::args::{Args, Format, When};
 use super::error::CliError;
 use crate::inventory::{self, Inventory, InventoryError, LastRun};
-use crate::report::{Style, View, sanitize};
+use crate::report::{Style, View, sanitize, shorten};
 use crate::store;
 
 /// Width where no terminal tells one: what a mail or a log shows without wrapping.
 const PIPE_WIDTH: u16 = 120;
+
+/// How much of an error is printed, in characters: it may quote what a file holds.
+const LONGEST_COMPLAINT: usize = 600;
 
 /// What every command needs.
 pub(super) struct Context {
@@ -89,9 +92,10 @@ impl Context {
         } else {
             "error"
         };
-        let mut text = format!("{head}: {}\n", sanitize(&error.to_string()));
+        let said = |text: &str| shorten(&sanitize(text), LONGEST_COMPLAINT).into_owned();
+        let mut text = format!("{head}: {}\n", said(&error.to_string()));
         if let Some(hint) = error.hint() {
-            text += &format!("  {}\n", sanitize(hint));
+            text += &format!("  {}\n", said(hint));
         }
         // Without a stderr there is nobody to tell.
         let _ = io::stderr().write_all(text.as_bytes());

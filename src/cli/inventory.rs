@@ -64,7 +64,10 @@ fn show(context: &Context, selectors: &[String]) -> Result<Exit, CliError> {
             "{}  address {}, {groups}\n",
             host.name, host.address
         ))?;
-        context.print(&settings_table(inventory.settings(index), context.view))?;
+        context.print(&settings_table(
+            inventory.settings(index).iter(),
+            context.view,
+        ))?;
     }
     Ok(Exit::Clean)
 }

@@ -14,7 +14,9 @@ mod signs;
 pub use catalogue::{Explanation, explain};
 pub use fleet::judge;
 
-use crate::model::{Class, Confidence, Evidence, Facts, Finding, Host, Severity, Subject, Verdict};
+use crate::model::{
+    Class, Confidence, Evidence, Facts, Finding, Host, Observed, Severity, Subject, Verdict,
+};
 use ownership::Ownership;
 
 /// Judges one host by what was seen on it. Worst first, causes before their consequences.
@@ -58,7 +60,8 @@ fn name_causes(findings: &mut [Finding]) {
         Class::GatewayHung,
         Class::GatewayDown,
     ];
-    const CONSEQUENCES: [Class; 4] = [
+    const CONSEQUENCES: [Class; 5] = [
+        Class::TrueCrash,
         Class::RestartLoop,
         Class::RestartGrowth,
         Class::JournalNoise,
@@ -84,7 +87,9 @@ fn not_permitted(facts: &Facts, ownership: &Ownership<'_>) -> Option<Finding> {
             why: why.to_owned(),
         });
     };
-    if let Some(why) = facts.listeners.unknown_because() {
+    if let Some(why) = facts.listeners.unknown_because()
+        && facts.listeners != Observed::NotCollected
+    {
         unseen(&format!("who listens on port {}", facts.port), why);
     }
     if ownership.hidden_holders {
@@ -100,13 +105,13 @@ fn not_permitted(facts: &Facts, ownership: &Ownership<'_>) -> Option<Finding> {
         unseen(what, why);
     }
     for unit in &facts.units {
-        if let crate::model::Observed::Denied(why) = &unit.journal {
+        if let Observed::Denied(why) = &unit.journal {
             unseen("the unit's journal", why);
             break;
         }
     }
     if let Some(why) = facts.config.unknown_because()
-        && !matches!(facts.config, crate::model::Observed::NotCollected)
+        && !matches!(facts.config, Observed::NotCollected)
     {
         unseen("the gateway's configuration", why);
     }

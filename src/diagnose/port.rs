@@ -23,6 +23,10 @@ pub(super) fn check(host: &Host, facts: &Facts, ownership: &Ownership<'_>) -> Ve
     if host.role == Role::None && ownership.holders.is_empty() {
         return Vec::new();
     }
+    // With some managers unasked, "no unit manages it" and "no unit runs" would be guesses.
+    if !facts.ownership_is_known() {
+        return Vec::new();
+    }
     let case = Case {
         host,
         facts,
@@ -293,6 +297,7 @@ impl Case<'_> {
 
     /// Nobody listens. Is it stopped, starting, crashing, or refused?
     fn silent(&self, findings: &mut Vec<Finding>) {
+        findings.extend(self.duplicate());
         let troubled: Vec<&Unit> = self
             .facts
             .units

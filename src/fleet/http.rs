@@ -29,16 +29,22 @@ pub(super) enum Asked {
 }
 
 /// Asks the gateway port at one address, as the host itself would.
-pub(super) async fn ask<S: Session>(session: &S, host: &Host, address: &str) -> Asked {
-    let limit = host.thresholds.http_timeout;
+pub(super) async fn ask<S: Session>(
+    session: &S,
+    host: &Host,
+    address: &str,
+    deadline: Instant,
+) -> Asked {
     let begin = Instant::now();
+    let left = deadline.saturating_duration_since(begin);
+    let limit = host.thresholds.http_timeout.min(left);
     let stream = match timeout(limit, session.forward(address, host.service.port)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(ForwardError::Refused)) => return Asked::Answered(Err(HttpError::Refused)),
         Ok(Err(ForwardError::Forbidden(why))) => return Asked::Forbidden(why),
         Ok(Err(ForwardError::Lost(why))) => return Asked::Answered(Err(HttpError::NotAsked(why))),
         // The forwarded connect itself hangs: the listener's queue is full.
-        Err(_) => return Asked::Answered(Err(no_answer(begin))),
+        Err(_) => return Asked::Answered(Err(no_answer(begin, limit, host))),
     };
     let left = limit.saturating_sub(begin.elapsed());
     Asked::Answered(match timeout(left, get(stream, host)).await {
@@ -52,7 +58,7 @@ pub(super) async fn ask<S: Session>(session: &S, host: &Host, address: &str) -> 
             },
         }),
         Ok(Err(why)) => Err(HttpError::Broken(why)),
-        Err(_) => Err(no_answer(begin)),
+        Err(_) => Err(no_answer(begin, limit, host)),
     })
 }
 
@@ -76,7 +82,7 @@ pub(super) async fn settle<S: Session>(
             worker::ask_on_host(session, host, &address, deadline).await
         }
         (Asked::Answered(Err(HttpError::Refused)), Some(address)) => {
-            match ask(session, host, &address).await {
+            match ask(session, host, &address, deadline).await {
                 Asked::Answered(answer) => answer,
                 Asked::Forbidden(why) => Err(HttpError::NotAsked(why)),
             }
@@ -88,7 +94,7 @@ pub(super) async fn settle<S: Session>(
                 > host.thresholds.http_timeout =>
         {
             let address = address.unwrap_or_else(|| LOOPBACK.to_owned());
-            match ask(session, host, &address).await {
+            match ask(session, host, &address, deadline).await {
                 Asked::Answered(answer) => answer,
                 Asked::Forbidden(_) => Err(HttpError::NoAnswer { waited_ms }),
             }
@@ -157,7 +163,11 @@ async fn get(stream: Stream, host: &Host) -> Result<(u16, bool), String> {
     }
 }
 
-fn no_answer(begin: Instant) -> HttpError {
+/// A question that the host's deadline cut short says nothing about the gateway.
+fn no_answer(begin: Instant, limit: Duration, host: &Host) -> HttpError {
+    if limit < host.thresholds.http_timeout {
+        return HttpError::NotAsked("the host's deadline struck first".into());
+    }
     HttpError::NoAnswer {
         waited_ms: millis(begin.elapsed()),
     }

@@ -98,7 +98,7 @@ async fn ask<S: Session>(
     let exec_deadline = deadline.min(Instant::now() + host.timeouts.exec + WATCHDOG_MARGIN);
     let (output, health) = tokio::join!(
         run(session, script.command, &script.stdin, exec_deadline),
-        http::ask(session, host, http::LOOPBACK),
+        http::ask(session, host, http::LOOPBACK, deadline),
     );
     let stage = clock.current();
     clock.enter(Stage::Parse);

@@ -10,9 +10,6 @@ use super::resolve::Resolver;
 use super::settings::{Setting, settings_of};
 use crate::model::nodeset::expand;
 
-/// Words that selectors use for themselves.
-const RESERVED_GROUPS: [&str; 3] = ["all", "failed", "unreachable"];
-
 /// A group with its place in the order of precedence.
 pub(super) struct Group {
     pub(super) settings: Vec<Setting>,
@@ -41,12 +38,7 @@ impl Resolver<'_> {
             .collect();
         let mut groups = BTreeMap::new();
         for (name, (place, scope)) in &scopes {
-            if RESERVED_GROUPS.contains(name) {
-                return Err(self.error(
-                    *place,
-                    format!("`{name}` is a selector's own word, not a group name"),
-                ));
-            }
+            self.check_name(place, "group", name)?;
             self.only_settings(&format!("group `{name}`"), scope)?;
             let mut members = BTreeSet::new();
             for (at, pattern) in texts(scope.hosts.as_ref()) {

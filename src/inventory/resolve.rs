@@ -11,6 +11,9 @@ use super::settings::{Layer, Origin, Setting, SettingValue, built_in, settings_o
 use crate::model::Host;
 use crate::model::nodeset::expand;
 
+/// The largest fleet of one inventory. A few bytes of node set can stand for millions of hosts.
+const MAX_HOSTS: usize = 20_000;
+
 /// Hosts in the file's order, their groups, and the origin of every value.
 #[derive(Debug, Clone)]
 pub struct Inventory {
@@ -18,6 +21,7 @@ pub struct Inventory {
     pub hosts: Vec<Host>,
     /// Each group's hosts by index, nested groups included.
     pub groups: BTreeMap<String, BTreeSet<usize>>,
+    /// What the file sets for each host; built-in values are the same for all.
     origins: Vec<BTreeMap<String, (SettingValue, Origin)>>,
 }
 
@@ -27,16 +31,17 @@ impl Inventory {
         self.hosts.iter().position(|host| host.name == name)
     }
 
-    /// Returns every setting of a host with its value and origin, sorted by key.
-    pub fn settings(
-        &self,
-        host: usize,
-    ) -> impl Iterator<Item = (&str, &SettingValue, &Origin)> + '_ {
-        self.origins
-            .get(host)
-            .into_iter()
-            .flatten()
-            .map(|(key, (value, origin))| (key.as_str(), value, origin))
+    /// Returns every setting of a host with its value and origin, by key.
+    pub fn settings(&self, host: usize) -> BTreeMap<String, (SettingValue, Origin)> {
+        let built_in = built_in().into_iter().map(|setting| {
+            let origin = Origin {
+                layer: Layer::BuiltIn,
+                line: 0,
+            };
+            (setting.key, (setting.value, origin))
+        });
+        let set = self.origins.get(host).cloned().unwrap_or_default();
+        built_in.chain(set).collect()
     }
 }
 
@@ -81,7 +86,7 @@ fn read(text: &str, file: &str) -> Result<RawInventory, InventoryError> {
                 format!("`{variant}` is none of {}", expected.join(", ")),
                 did_you_mean(variant, expected.iter().copied()),
             ),
-            other => (strip_place(&other.to_string()), None),
+            other => in_our_words(other),
         };
         let at = error
             .location()
@@ -94,6 +99,51 @@ fn read(text: &str, file: &str) -> Result<RawInventory, InventoryError> {
             hint,
         }
     })
+}
+
+/// The parser's errors that speak of its own options and types, said for an operator.
+fn in_our_words(error: &serde_yaml::Error) -> (String, Option<String>) {
+    use serde_yaml::Error;
+    use serde_yaml::budget::BudgetBreach;
+    let plain = |message: &str| (message.to_owned(), None);
+    match error {
+        Error::DuplicateMappingKey { key, .. } => (
+            match key {
+                Some(key) => format!("duplicate key `{key}`"),
+                None => "duplicate key".to_owned(),
+            },
+            Some("one of the two would be lost; join them".to_owned()),
+        ),
+        Error::InvalidScalar { ty, .. } => match *ty {
+            "u16" => plain("a whole number from 0 to 65535 is wanted here"),
+            "u32" => plain("a whole number is wanted here"),
+            other => (format!("this is no valid {other}"), None),
+        },
+        Error::MultipleDocuments { .. }
+        | Error::Budget {
+            breach: BudgetBreach::Documents { .. },
+            ..
+        } => plain("a second document begins here; an inventory is one document"),
+        Error::Budget {
+            breach: BudgetBreach::Depth { .. },
+            ..
+        } => plain("it nests deeper than any inventory does"),
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::Budget {
+            breach:
+                BudgetBreach::Aliases { .. }
+                | BudgetBreach::Anchors { .. }
+                | BudgetBreach::RecordedAnchorEvents { .. }
+                | BudgetBreach::AliasAnchorRatio { .. },
+            ..
+        } => plain("its aliases stand for far more than is written; write the values out"),
+        Error::Budget { .. } => plain("it holds more than the largest inventory that is read"),
+        Error::AliasError { error, .. } => in_our_words(error),
+        other => (strip_place(&other.to_string()), None),
+    }
 }
 
 /// The parser ends its messages with the place, which we put in front.
@@ -141,9 +191,8 @@ impl Resolver<'_> {
             let mine: Vec<(&String, &Group)> = groups
                 .iter()
                 .filter(|(_, group)| group.members.contains(&index))
-                .map(|(name, group)| (name, group))
                 .collect();
-            let merged = self.merge(entry, &defaults, &mine)?;
+            let mut merged = self.merge(entry, &defaults, &mine)?;
             let group_names = raw
                 .groups
                 .0
@@ -155,6 +204,7 @@ impl Resolver<'_> {
             inventory
                 .hosts
                 .push(self.host(entry, &merged, group_names)?);
+            merged.retain(|_, (_, origin)| origin.layer != Layer::BuiltIn);
             inventory.origins.push(merged);
         }
         Ok(inventory)
@@ -179,7 +229,13 @@ impl Resolver<'_> {
             }
             let settings = settings_of(&scope);
             for (name, address) in expanded.into_iter().zip(addresses) {
-                self.check_name(pattern, &name)?;
+                self.check_name(pattern, "host", &name)?;
+                if entries.len() == MAX_HOSTS {
+                    return Err(self.error(
+                        pattern,
+                        format!("the inventory names more than {MAX_HOSTS} hosts"),
+                    ));
+                }
                 if let Some(other) = names.insert(name.clone(), entries.len()) {
                     let other = entries.get(other).map_or(0, |entry| entry.line);
                     return Err(self.error(
@@ -245,12 +301,19 @@ impl Resolver<'_> {
         Ok(addresses)
     }
 
-    fn check_name(&self, pattern: &Spanned<String>, name: &str) -> Result<(), InventoryError> {
+    /// Names must be what selectors can say.
+    pub(super) fn check_name(
+        &self,
+        at: &Spanned<String>,
+        what: &str,
+        name: &str,
+    ) -> Result<(), InventoryError> {
         let fine = |c: char| c.is_alphanumeric() || "._-:".contains(c);
-        if name.starts_with('-') || !name.chars().all(fine) || name == "all" {
+        let reserved = matches!(name, "" | "all" | "failed" | "unreachable");
+        if reserved || name.starts_with('-') || !name.chars().all(fine) {
             return Err(self.error(
-                pattern,
-                format!("`{name}` is no host name: letters, digits and . _ - : make one"),
+                at,
+                format!("`{name}` is no {what} name: letters, digits and . _ - : make one"),
             ));
         }
         Ok(())

@@ -17,6 +17,11 @@ pub struct Facts {
     pub processes: Vec<Process>,
     /// The system unit and the user units of that name; empty where none exists.
     pub units: Vec<Unit>,
+    /// Whether every manager that could be asked was asked. Until then nothing is known of who
+    /// manages a process.
+    pub units_complete: bool,
+    /// Whether the system manager did not answer.
+    pub system_manager_unseen: bool,
     /// Users whose manager or unit could not be asked, and why.
     pub units_unseen: Vec<(String, String)>,
     /// What the gateway port answered.
@@ -28,6 +33,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether enough was seen of the units to say which of them manages a process.
+    pub fn ownership_is_known(&self) -> bool {
+        self.units_complete && !self.system_manager_unseen
+    }
+
     /// Returns the process with that id, if the probe saw it.
     pub fn process(&self, pid: u32) -> Option<&Process> {
         self.processes.iter().find(|process| process.pid == pid)

@@ -77,6 +77,7 @@ impl Reader {
             "unitfile" => self.unit(frame, Seen::FileOnly),
             "journal" => self.journal(frame),
             "denied" => self.denied(frame),
+            "units" => self.units_done(frame),
             "config" => self.facts.config = config(frame),
             other => self.issue(format!("unknown frame `{other}`")),
         }
@@ -210,6 +211,25 @@ impl Reader {
         }
     }
 
+    /// All units were asked for. A holder that ended meanwhile no longer listens.
+    fn units_done(&mut self, frame: &Frame<'_>) {
+        self.facts.units_complete = true;
+        let gone: Vec<u32> = frame
+            .all("gone")
+            .filter_map(|pid| pid.parse().ok())
+            .collect();
+        let Observed::Known(listeners) = &mut self.facts.listeners else {
+            return;
+        };
+        listeners.retain_mut(|listener| match &mut listener.pids {
+            Observed::Known(pids) => {
+                pids.retain(|pid| !gone.contains(pid));
+                !pids.is_empty()
+            }
+            _ => true,
+        });
+    }
+
     fn journal(&mut self, frame: &Frame<'_>) {
         let uid = frame.arg(1);
         let system = frame.arg(0) == "system";
@@ -229,7 +249,10 @@ impl Reader {
     fn denied(&mut self, frame: &Frame<'_>) {
         let what = match frame.arg(0) {
             "user" => format!("user units of {} (uid {})", frame.arg(1), frame.arg(2)),
-            _ => "the system unit".to_owned(),
+            _ => {
+                self.facts.system_manager_unseen = true;
+                "the system unit".to_owned()
+            }
         };
         let why = frame
             .get("denied")

@@ -21,34 +21,33 @@ pub fn hosts_table<'a>(hosts: impl Iterator<Item = &'a Host>, view: View) -> Str
             .iter()
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
-        table.add_row([
-            host.name.clone(),
-            format!("{}:{}", host.address, host.port),
-            host.user.clone(),
-            host.groups.join(" "),
-            labels.join(" "),
-        ]);
+        table.add_row(
+            [
+                host.name.clone(),
+                format!("{}:{}", host.address, host.port),
+                host.user.clone(),
+                host.groups.join(" "),
+                labels.join(" "),
+            ]
+            .map(|text| shown(&text)),
+        );
     }
     finish(&table)
 }
 
 /// Lists a host's settings with their origins.
 pub fn settings_table<'a>(
-    settings: impl Iterator<Item = (&'a str, &'a SettingValue, &'a Origin)>,
+    settings: impl Iterator<Item = (&'a String, &'a (SettingValue, Origin))>,
     view: View,
 ) -> String {
     let mut table = bare_table(view);
     table.set_header(["SETTING", "VALUE", "FROM"].map(|name| view.style.head_cell(name)));
-    for (key, value, origin) in settings {
+    for (key, (value, origin)) in settings {
         let value = match value.to_string() {
             empty if empty.is_empty() => "-".to_owned(),
             value => value,
         };
-        table.add_row([
-            key.to_owned(),
-            super::sanitize(&value).into_owned(),
-            origin.to_string(),
-        ]);
+        table.add_row([key.clone(), value, origin.to_string()].map(|text| shown(&text)));
     }
     finish(&table)
 }
@@ -100,6 +99,10 @@ pub fn explain_one(class: Class, view: View) -> String {
         }
     }
     out
+}
+
+fn shown(text: &str) -> String {
+    super::sanitize(text).into_owned()
 }
 
 fn bare_table(view: View) -> Table {

@@ -1,5 +1,6 @@
 //! The report for programs.
 
+use super::text::is_unsafe;
 use super::wire::WireReport;
 use crate::model::Report;
 
@@ -10,9 +11,26 @@ use crate::model::Report;
 pub fn render_json(report: &Report) -> Result<String, serde_json::Error> {
     // Through a value, whose maps are sorted by key.
     let value = serde_json::to_value(WireReport::of(report))?;
-    let mut text = serde_json::to_string_pretty(&value)?;
+    let mut text = escape(&serde_json::to_string_pretty(&value)?);
     text.push('\n');
     Ok(text)
+}
+
+/// Escapes what a terminal could obey and JSON allows raw in its strings (DEL, C1 controls, marks
+/// of writing direction), so that the values stay as they were and a terminal shows only text.
+fn escape(json: &str) -> String {
+    use std::fmt::Write as _;
+    json.chars()
+        .fold(String::with_capacity(json.len()), |mut out, c| {
+            // Line feeds are the printer's own: those in strings are escaped already.
+            if is_unsafe(c) && c != '\n' {
+                // Writing to a String cannot fail; every such character is below U+10000.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            } else {
+                out.push(c);
+            }
+            out
+        })
 }
 
 /// Returns the JSON Schema of the report, as it is checked in under `docs/schema/`.

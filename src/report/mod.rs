@@ -16,4 +16,4 @@ pub use json::{render_json, schema};
 pub use progress::Progress;
 pub use style::Style;
 pub use table::{View, render_table};
-pub use text::sanitize;
+pub use text::{sanitize, shorten};

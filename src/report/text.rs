@@ -23,7 +23,7 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     )
 }
 
-fn is_unsafe(c: char) -> bool {
+pub(super) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
@@ -32,7 +32,7 @@ fn is_unsafe(c: char) -> bool {
 }
 
 /// Shortens a text to that many characters.
-pub(super) fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
+pub fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
     if text.chars().count() <= limit {
         return Cow::Borrowed(text);
     }

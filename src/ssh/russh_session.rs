@@ -289,6 +289,9 @@ fn handshake_failed(
             "no common {kind:?} algorithm; the server offers {}",
             theirs.join(", ")
         ),
+        russh::Error::IO(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "the server closed the connection in the key exchange".to_owned()
+        }
         russh::Error::IO(error) => io_words(error),
         russh::Error::Disconnect | russh::Error::HUP => match goodbye {
             Some(goodbye) if !goodbye.is_empty() => {
@@ -451,7 +454,8 @@ impl Session for SshSession {
             while let Some(message) = from_host.wait().await {
                 match message {
                     ChannelMsg::Data { data } => {
-                        if !append_capped(&mut output.stdout, &data, command.stdout_cap) {
+                        let fitted = append_capped(&mut output.stdout, &data, command.stdout_cap);
+                        if !fitted {
                             return ExecEnd::Capped;
                         }
                     }

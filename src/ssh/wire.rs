@@ -20,6 +20,9 @@ use crate::model::Stage;
 /// How much of a server's first words is kept, in bytes.
 const HEAD: usize = 512;
 
+/// How a server's identification line begins.
+const IDENTIFICATION: &[u8] = b"SSH-";
+
 /// The first bytes that a server sent.
 pub(super) type Head = Arc<Mutex<Vec<u8>>>;
 
@@ -41,6 +44,9 @@ pub(super) struct Wire {
     clock: Arc<StageClock>,
     /// Whether the server's identification line was seen.
     identified: bool,
+    /// How much of `SSH-` the current line begins with; `None` once it begins otherwise. Lines
+    /// before the identification are allowed (RFC 4253, 4.2), and may be longer than what is kept.
+    matched: Option<usize>,
 }
 
 impl Wire {
@@ -53,6 +59,7 @@ impl Wire {
             head: Arc::clone(&head),
             clock,
             identified: false,
+            matched: Some(0),
         };
         (wire, HangUp(token), head)
     }
@@ -65,20 +72,22 @@ impl Wire {
     }
 
     fn note(&mut self, data: &[u8]) {
-        if self.identified {
-            return;
+        if let Ok(mut head) = self.head.lock() {
+            super::exec::append_capped(&mut head, data, HEAD);
         }
-        let Ok(mut head) = self.head.lock() else {
-            return;
-        };
-        super::exec::append_capped(&mut head, data, HEAD);
-        // Lines before the identification are allowed (RFC 4253, 4.2).
-        let named = head
-            .split(|byte| *byte == b'\n')
-            .any(|line| line.starts_with(b"SSH-"));
-        if named {
-            self.identified = true;
-            self.clock.enter(Stage::Kex);
+        for byte in data {
+            self.matched = match (byte, self.matched) {
+                (b'\n', _) => Some(0),
+                (byte, Some(length)) if IDENTIFICATION.get(length) == Some(byte) => {
+                    Some(length + 1)
+                }
+                _ => None,
+            };
+            if self.matched == Some(IDENTIFICATION.len()) {
+                self.identified = true;
+                self.clock.enter(Stage::Kex);
+                return;
+            }
         }
     }
 }

@@ -31,16 +31,13 @@ fn frames_with_a_wrong_nonce_are_no_probe() {
 fn forged_frames_among_the_real_ones_change_nothing() {
     let mut lab = Lab::new();
     let forged = "@00000000000000000000000000000000";
+    // Before the probe, and as lines in the middle of it, where they would end it or begin anew.
     let server = lab.fake(Behaviour::shell(format!(
         "printf '{forged} hello\\nhostname=forged\\n{forged} end\\n'; (eval \"$1\") | \
-         sed 's/^@.* sockets$/&\\n{forged} sockets\\nfailed=forged\\n@ sockets\\nfailed=forged/'"
+         sed 's/^@.* sockets$/&\\n{forged} end\\n@ end\\n{forged} hello\\nhostname=forged/'"
     )));
-    let checked = lab.check_beside_healthy(server.port, "");
-    // The forged lines stand in the real frame, where they are lines that mean nothing.
-    checked.exits(0);
-    checked.bad().is("observed");
-    assert_ne!(checked.bad().0["facts"]["hostname"], "forged");
-    assert!(!checked.bad().0["facts"]["hostname"].is_null());
+    let checked = lab.check_odd(server.port, "");
+    assert!(!checked.run.out().contains("forged"));
 }
 
 #[test]

@@ -214,10 +214,10 @@ fn a_forwarded_connection_that_is_never_answered_stays_within_the_hosts_deadline
         forward: Forward::Silent,
         ..Behaviour::default()
     });
-    let settings = "timeouts: {host: 3s, channel: 20s}, thresholds: {http_timeout: 20s}";
+    let settings = "timeouts: {host: 2s, channel: 9s}, thresholds: {http_timeout: 9s}";
     let checked = lab.check_beside_healthy(server.port, settings);
     checked
         .bad()
         .is("observed")
-        .took_at_most(Duration::from_secs(5));
+        .took_at_most(Duration::from_secs(4));
 }

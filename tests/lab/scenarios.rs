@@ -120,7 +120,6 @@ fn the_remedy_for_an_orphan_works_when_pasted() {
                    -o UserKnownHostsFile=/run/clawfleet-lab/known_hosts ";
     let pasted = remedy.replacen("ssh ", options, 1);
     lab(&["bastion", "--", "sh", "-c", &pasted]);
-    lab(&["plant", "--help"]);
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let (_, report) = bastion.check("VM154");

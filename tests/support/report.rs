@@ -197,10 +197,10 @@ impl<'a> HostSeen<'a> {
         assert_eq!(facts["hostname"], proc("hostname"));
         assert_eq!(facts["kernel"], proc("osrelease"));
         assert_eq!(facts["login"]["uid"], rustix::process::getuid().as_raw());
-        assert!(facts["uptime_s"].as_u64().unwrap() > 0, "{facts:#}");
+        assert!(facts["uptime_s"].as_u64().unwrap() > 0);
         // The lab's gateway port is held by a socket that does not listen.
-        assert_eq!(facts["listeners"], serde_json::json!([]), "{facts:#}");
-        assert_eq!(facts["parse_issues"], serde_json::json!([]), "{facts:#}");
+        assert_eq!(facts["listeners"], serde_json::json!([]));
+        assert_eq!(facts["parse_issues"], serde_json::json!([]));
         for stage in ["tcp", "kex", "auth", "exec"] {
             assert!(
                 self.0["stages_ms"][stage].is_u64(),
@@ -209,7 +209,10 @@ impl<'a> HostSeen<'a> {
             );
         }
         assert_eq!(self.0["verdict"], "ok", "{:#}", self.0["findings"]);
-        assert_eq!(facts["unseen"], serde_json::json!([]), "{facts:#}");
+        let unseen: Vec<&Value> = facts["unseen"].as_array().unwrap().iter().collect();
+        // Whose configuration counts is told by a unit or a listener, and here is neither.
+        let missed = unseen.iter().find(|unseen| unseen["what"] != "config");
+        assert_eq!(missed, None);
         self
     }
 }

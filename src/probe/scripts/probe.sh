@@ -607,6 +607,14 @@ known_providers() {
     unset IFS
 }
 
+# Sockets were read before units. A holder that ended in between (a crashing gateway does) must not
+# be compared with the unit's next main process, so it is named.
+vanished() {
+    for pid in $listener_pids; do
+        [ -d "/proc/$pid" ] || echo "gone=$pid"
+    done
+}
+
 main() {
     start_watchdog
     listener_pids=
@@ -615,6 +623,8 @@ main() {
     processes
     system_unit
     user_units
+    frame units
+    vanished
     config
     frame end
     stop_watchdog
