@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource  # os.wait4 needs it, when Python's own files are out of reach  # noqa: F401
 import signal
 import socket
 import subprocess

@@ -9,11 +9,11 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout};
 
-use super::worker;
+use super::remote;
 use crate::model::{
     Facts, Host, HttpAnswer, HttpError, HttpRoute, Listener, Observed, TransportKind,
 };
-use crate::probe::is_gateway_body;
+use crate::probe::{self, is_gateway_body};
 use crate::ssh::{ForwardError, Session, Stream};
 
 /// A health document is 27 bytes, the old versions' page some KB.
@@ -79,7 +79,7 @@ pub(super) async fn settle<S: Session>(
     match (asked, elsewhere) {
         (Asked::Forbidden(_), address) => {
             let address = address.unwrap_or_else(|| LOOPBACK.to_owned());
-            worker::ask_on_host(session, host, &address, deadline).await
+            ask_on_host(session, host, &address, deadline).await
         }
         (Asked::Answered(Err(HttpError::Refused)), Some(address)) => {
             match ask(session, host, &address, deadline).await {
@@ -101,6 +101,20 @@ pub(super) async fn settle<S: Session>(
         }
         (Asked::Answered(answer), _) => answer,
     }
+}
+
+/// Asks with a client on the host, over a second command.
+async fn ask_on_host<S: Session>(
+    session: &S,
+    host: &Host,
+    address: &str,
+    deadline: Instant,
+) -> Result<HttpAnswer, HttpError> {
+    let nonce = remote::nonce().map_err(HttpError::NotAsked)?;
+    let script = probe::http_script(host, &nonce, address);
+    let limit = host.thresholds.http_timeout + remote::WATCHDOG_MARGIN;
+    let output = remote::run(session, &script, deadline.min(Instant::now() + limit)).await;
+    probe::parse_on_host(&String::from_utf8_lossy(&output.stdout), &nonce)
 }
 
 /// The address to ask where nobody listens on IPv4's loopback.

@@ -4,6 +4,7 @@ mod cancel;
 mod dispatcher;
 mod http;
 mod limits;
+mod remote;
 mod worker;
 
 pub use cancel::{Cancel, CancelLevel};

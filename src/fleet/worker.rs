@@ -1,18 +1,17 @@
 //! One host's life: a permit, one connection, one probe and one HTTP question, an observation.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::http;
+use super::{http, remote};
 use crate::model::{
-    Become, Facts, Host, HostError, HostObservation, HostOutcome, HttpError, Stage, TransportKind,
+    Become, Facts, Host, HostError, HostObservation, HostOutcome, Stage, TransportKind,
 };
-use crate::probe::{self, Nonce, ProbeRequest};
+use crate::probe::{self, ProbeRequest};
 use crate::ssh::{
-    Command, ExecEnd, ExecOutput, LocalTransport, Session, SshTransport, StageClock, Transport,
+    ExecEnd, ExecOutput, LocalTransport, Session, SshTransport, StageClock, Transport,
 };
 
 /// The transports of a run.
@@ -23,10 +22,6 @@ pub struct AnyTransport {
     /// For this machine.
     pub local: LocalTransport,
 }
-
-/// The controller waits a little longer than the probe's own watchdog, so that what the watchdog
-/// leaves behind still arrives.
-const WATCHDOG_MARGIN: Duration = Duration::from_secs(2);
 
 /// Observes one host.
 pub(super) async fn observe(
@@ -86,8 +81,8 @@ async fn ask<S: Session>(
     deadline: Instant,
     clock: &StageClock,
 ) -> HostOutcome {
-    let nonce = match random() {
-        Ok(random) => Nonce::new(random),
+    let nonce = match remote::nonce() {
+        Ok(nonce) => nonce,
         Err(why) => return HostOutcome::Failed(HostError::new(Stage::Exec, why)),
     };
     let script = probe::probe_script(ProbeRequest {
@@ -95,9 +90,9 @@ async fn ask<S: Session>(
         nonce: &nonce,
         use_ss: true,
     });
-    let exec_deadline = deadline.min(Instant::now() + host.timeouts.exec + WATCHDOG_MARGIN);
+    let exec_deadline = deadline.min(Instant::now() + host.timeouts.exec + remote::WATCHDOG_MARGIN);
     let (output, health) = tokio::join!(
-        run(session, script.command, &script.stdin, exec_deadline),
+        remote::run(session, &script, exec_deadline),
         http::ask(session, host, http::LOOPBACK, deadline),
     );
     let stage = clock.current();
@@ -114,37 +109,6 @@ async fn ask<S: Session>(
     } else {
         partial(facts, &output)
     }
-}
-
-async fn run<S: Session>(session: &S, line: &str, stdin: &str, deadline: Instant) -> ExecOutput {
-    let command = Command {
-        line,
-        stdin,
-        stdout_cap: probe::OUTPUT_CAP,
-        stderr_cap: probe::STDERR_CAP,
-    };
-    session.exec(command, deadline).await
-}
-
-/// Asks a host over a second command where it forwards no connection.
-pub(super) async fn ask_on_host<S: Session>(
-    session: &S,
-    host: &Host,
-    address: &str,
-    deadline: Instant,
-) -> Result<crate::model::HttpAnswer, HttpError> {
-    let nonce = Nonce::new(random().map_err(HttpError::NotAsked)?);
-    let script = probe::http_script(host, &nonce, address);
-    let deadline = deadline.min(Instant::now() + host.thresholds.http_timeout + WATCHDOG_MARGIN);
-    let output = run(session, script.command, &script.stdin, deadline).await;
-    probe::parse_on_host(&String::from_utf8_lossy(&output.stdout), &nonce)
-}
-
-fn random() -> Result<u128, String> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| format!("the system gives no random numbers: {error}"))?;
-    Ok(u128::from_le_bytes(bytes))
 }
 
 /// No frame came: why not? The command's end and its error output tell.

@@ -6,17 +6,9 @@ use serde_yaml::Spanned;
 
 use super::error::{InventoryError, did_you_mean};
 use super::file::{OneOrMany, RawInventory, RawScope};
-use super::resolve::Resolver;
-use super::settings::{Setting, settings_of};
+use super::resolve::{Group, Resolver};
+use super::settings::settings_of;
 use crate::model::nodeset::expand;
-
-/// A group with its place in the order of precedence.
-pub(super) struct Group {
-    pub(super) settings: Vec<Setting>,
-    pub(super) members: BTreeSet<usize>,
-    /// The group and all that it is nested in.
-    pub(super) within: BTreeSet<String>,
-}
 
 impl Resolver<'_> {
     pub(super) fn groups(

@@ -6,7 +6,6 @@ use serde_yaml::Spanned;
 
 use super::error::{InventoryError, did_you_mean};
 use super::file::{RawInventory, RawScope};
-use super::groups::Group;
 use super::settings::{Layer, Origin, Setting, SettingValue, built_in, settings_of};
 use crate::model::Host;
 use crate::model::nodeset::expand;
@@ -410,6 +409,14 @@ impl Resolver<'_> {
         }
         Ok(())
     }
+}
+
+/// A group with its place in the order of precedence.
+pub(super) struct Group {
+    pub(super) settings: Vec<Setting>,
+    pub(super) members: BTreeSet<usize>,
+    /// The group and all that it is nested in.
+    pub(super) within: BTreeSet<String>,
 }
 
 pub(super) struct Entry {

@@ -18,6 +18,9 @@ const SHOWN: usize = 3;
 /// The longest node set in a cell or heading, in characters; `-v` shows it whole.
 const MAX_NAMES: usize = 160;
 
+/// What stands before a remedy.
+const REMEDY: &str = "do: ";
+
 /// How the report is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
@@ -332,7 +335,7 @@ fn body(finding: &Finding, host: &HostReport) -> Vec<String> {
         lines.push(format!("therefore: {}", consequences.join(", ")));
     }
     if let Some(remedy) = words::remedy(finding, host) {
-        lines.push(format!("do: {}", sanitize(&remedy)));
+        lines.push(format!("{REMEDY}{}", sanitize(&remedy)));
     }
     lines
 }
@@ -342,7 +345,7 @@ fn paragraph(out: &mut String, report: &Report, members: &[usize], lines: &[Stri
     let _ = writeln!(out, "  {name}");
     for line in lines {
         // A command is never wrapped: it must paste as one line.
-        if line.starts_with("do: ") {
+        if line.starts_with(REMEDY) {
             let _ = writeln!(out, "    {}", view.style.strong(line));
             continue;
         }

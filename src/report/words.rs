@@ -143,13 +143,8 @@ pub(super) fn evidence(evidence: &Evidence) -> String {
             format!("not seen: {}: {}", sanitize(what), sanitize(why))
         }
         Evidence::WouldHelp(what) => format!("to see it: {}", sanitize(what)),
-        Evidence::Stage(error) => {
-            let after = error
-                .after_ms
-                .map(|ms| format!(" (after {})", span(Duration::from_millis(ms))))
-                .unwrap_or_default();
-            format!("{}: {}{after}", error.stage.id(), sanitize(&error.message))
-        }
+        // Without its time, so that hosts in the same trouble read alike; the JSON has it.
+        Evidence::Stage(error) => format!("{}: {}", error.stage.id(), sanitize(&error.message)),
     }
 }
 

@@ -230,10 +230,10 @@ async fn dial(host: &Host, clock: &StageClock) -> Result<TcpStream, HostOutcome>
                 }
                 return Ok(stream);
             }
-            Ok(Err(error)) => failure = Some(format!("{address}: {}", io_words(&error))),
+            Ok(Err(error)) => failure = Some(tried(host, address) + &io_words(&error)),
             Err(_) => {
                 return Err(HostOutcome::TimedOut(
-                    clock.error(format!("{address}: no answer to the TCP connect")),
+                    clock.error(tried(host, address) + "no answer to the TCP connect"),
                 ));
             }
         }
@@ -241,6 +241,16 @@ async fn dial(host: &Host, clock: &StageClock) -> Result<TcpStream, HostOutcome>
     Err(HostOutcome::Unreachable(clock.error(
         failure.unwrap_or_else(|| format!("`{}` has no address", host.address)),
     )))
+}
+
+/// Names the address that was tried where the inventory gives only a name. Otherwise hosts with the
+/// same trouble say the same.
+fn tried(host: &Host, address: SocketAddr) -> String {
+    if address.ip().to_string() == host.address {
+        String::new()
+    } else {
+        format!("{}: ", address.ip())
+    }
 }
 
 /// The system's words without their number.

@@ -25,7 +25,7 @@ fn a_refused_session_channel_is_a_failure() {
         .is("failed")
         .at("channel")
         .says(&["opens no session channel"]);
-    checked.bad().took_at_most(Duration::from_secs(2));
+    checked.bad().took_at_most(Duration::from_secs(4));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_refused_command_is_a_failure() {
         .bad()
         .is("failed")
         .says(&["refused to run a command"]);
-    checked.bad().took_at_most(Duration::from_secs(2));
+    checked.bad().took_at_most(Duration::from_secs(4));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_channel_that_is_closed_right_after_the_command_is_a_failure() {
         .is("failed")
         .at("exec")
         .says(&["before the probe printed anything"]);
-    checked.bad().took_at_most(Duration::from_secs(2));
+    checked.bad().took_at_most(Duration::from_secs(4));
 }
 
 #[test]
@@ -82,5 +82,5 @@ fn a_connection_that_is_ended_at_the_command_is_a_failure_in_the_servers_words()
         .is("failed")
         .at("exec")
         .says(&["out of office"]);
-    checked.bad().took_at_most(Duration::from_secs(2));
+    checked.bad().took_at_most(Duration::from_secs(4));
 }

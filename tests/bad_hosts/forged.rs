@@ -1,6 +1,6 @@
 //! Hosts that lie: forged frames, and text that a terminal would obey.
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::fake::{Behaviour, Exec};
 use crate::support::lab::Lab;
@@ -130,6 +130,10 @@ fn evil_lab() -> Lab {
     }
     let banner = lab.raw(|mut stream| async move {
         stream.write_all(&[EVIL, b"\r\n"].concat()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // What is left unread must not reset the connection under the banner.
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
     });
     lab.add("banner", banner.port, "");
     lab

@@ -19,21 +19,19 @@ async fn listen_only(mut stream: TcpStream) {
     while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
 }
 
-/// Reads until the client has said what it has to say first: its banner and its offer of algorithms.
+/// Reads exactly what the client says first: its banner and its offer of algorithms. Bytes that are
+/// left unread would turn a close into a reset.
 async fn read_first_words(stream: &mut TcpStream) {
-    let mut all = Vec::new();
-    let mut buffer = [0; 4096];
-    // The offer is a packet of some hundred bytes behind the banner's line.
-    while !all
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .is_some_and(|end| all.len() > end + 100)
-    {
-        let count = stream.read(&mut buffer).await.unwrap();
-        assert!(count > 0, "the client left after {all:?}");
-        all.extend_from_slice(&buffer[..count]);
+    let mut banner = Vec::new();
+    while !banner.ends_with(b"\n") {
+        banner.push(stream.read_u8().await.unwrap());
     }
-    assert!(all.starts_with(b"SSH-2.0-clawfleet_"), "{all:?}");
+    assert!(banner.starts_with(b"SSH-2.0-clawfleet_"), "{banner:?}");
+    let length = stream.read_u32().await.unwrap();
+    let mut packet = vec![0; usize::try_from(length).unwrap()];
+    stream.read_exact(&mut packet).await.unwrap();
+    // Behind the length of the padding stands the kind: SSH_MSG_KEXINIT.
+    assert_eq!(packet[1], 20);
 }
 
 #[test]
@@ -41,13 +39,12 @@ fn a_host_where_nothing_listens_is_unreachable() {
     let mut lab = Lab::new();
     let port = lab.closed_port();
     let checked = lab.check_bad(port, "");
-    let place = format!("127.0.0.1:{port}");
     checked
         .bad()
         .is("unreachable")
         .at("tcp")
-        .says(&[&place, "connection refused"]);
-    checked.bad().took_at_most(SECOND);
+        .says(&["connection refused"]);
+    checked.bad().took_at_most(SLACK);
 }
 
 #[test]
@@ -91,19 +88,22 @@ fn a_server_that_closes_before_its_banner_is_unreachable() {
         .is("unreachable")
         .at("banner")
         .says(&["closed the connection before its SSH banner"]);
-    checked.bad().took_at_most(SECOND);
+    checked.bad().took_at_most(SLACK);
 }
 
 #[test]
 fn a_web_server_is_quoted() {
     let mut lab = Lab::new();
     let server = lab.raw(|mut stream| async move {
-        let mut buffer = [0; 4096];
-        stream.read(&mut buffer).await.unwrap();
+        // A web server answers the first line that it cannot read.
+        while stream.read_u8().await.unwrap() != b'\n' {}
         stream
             .write_all(b"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\n\r\n")
             .await
             .unwrap();
+        // An orderly end: what is left unread must not reset the connection under the answer.
+        stream.shutdown().await.unwrap();
+        listen_only(stream).await;
     });
     let checked = lab.check_bad(server.port, KEX_1S);
     checked.bad().is("unreachable").at("banner");
@@ -160,6 +160,8 @@ fn binary_noise_in_place_of_the_banner_is_no_ssh() {
             .write_all(b"\x15\x03\x01\x00\x02\x02\x46\xff\xfe\x00\x1b[2J\r\n")
             .await
             .unwrap();
+        stream.shutdown().await.unwrap();
+        listen_only(stream).await;
     });
     let checked = lab.check_bad(server.port, KEX_1S);
     checked
@@ -196,7 +198,7 @@ fn a_reset_after_the_banner_is_unreachable_in_the_key_exchange() {
         .is("unreachable")
         .at("kex")
         .says(&["connection reset"]);
-    checked.bad().took_at_most(SECOND);
+    checked.bad().took_at_most(SLACK);
 }
 
 #[test]
@@ -212,7 +214,7 @@ fn a_close_after_the_banner_is_unreachable_in_the_key_exchange() {
         .is("unreachable")
         .at("kex")
         .says(&["closed the connection in the key exchange"]);
-    checked.bad().took_at_most(SECOND);
+    checked.bad().took_at_most(SLACK);
 }
 
 #[test]

@@ -1,0 +1,35 @@
+//! Running a composed script on a host.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::probe::{self, Nonce, ProbeScript};
+use crate::ssh::{Command, ExecOutput, Session};
+
+/// The controller waits a little longer than the host's own watchdog, so that what the watchdog
+/// leaves behind still arrives.
+pub(super) const WATCHDOG_MARGIN: Duration = Duration::from_secs(2);
+
+/// Runs a script within the probe's caps.
+pub(super) async fn run<S: Session>(
+    session: &S,
+    script: &ProbeScript,
+    deadline: Instant,
+) -> ExecOutput {
+    let command = Command {
+        line: script.command,
+        stdin: &script.stdin,
+        stdout_cap: probe::OUTPUT_CAP,
+        stderr_cap: probe::STDERR_CAP,
+    };
+    session.exec(command, deadline).await
+}
+
+/// Makes a nonce of its own for each script, so that no host learns another's.
+pub(super) fn nonce() -> Result<Nonce, String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| format!("the system gives no random numbers: {error}"))?;
+    Ok(Nonce::new(u128::from_le_bytes(bytes)))
+}
