@@ -96,7 +96,6 @@ async fn ask<S: Session>(
         http::ask(session, host, http::LOOPBACK, deadline),
     );
     let stage = clock.current();
-    clock.enter(Stage::Parse);
     let text = String::from_utf8_lossy(&output.stdout);
     let frames = probe::split(&text, &nonce);
     if frames.frames.is_empty() {
@@ -104,6 +103,7 @@ async fn ask<S: Session>(
     }
     let mut facts = probe::parse(&frames, host.service.port);
     facts.http.health = Some(http::settle(session, host, &facts, health, deadline).await);
+    clock.enter(Stage::Parse);
     if frames.ended {
         HostOutcome::Observed(Box::new(facts))
     } else {

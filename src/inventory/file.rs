@@ -27,7 +27,7 @@ pub(super) struct RawScope {
     pub(super) groups: Option<Spanned<OneOrMany>>,
     /// Hosts only.
     pub(super) address: Option<Spanned<String>>,
-    pub(super) port: Option<Spanned<u16>>,
+    pub(super) port: Option<Spanned<Port>>,
     pub(super) user: Option<Spanned<String>>,
     pub(super) identity: Option<Spanned<OneOrMany>>,
     pub(super) known_hosts: Option<Spanned<OneOrMany>>,
@@ -48,7 +48,7 @@ pub(super) struct RawService {
     pub(super) unit: Option<Spanned<String>>,
     pub(super) scope: Option<Spanned<RawServiceScope>>,
     pub(super) owner: Option<Spanned<String>>,
-    pub(super) port: Option<Spanned<u16>>,
+    pub(super) port: Option<Spanned<Port>>,
     pub(super) health_path: Option<Spanned<String>>,
 }
 
@@ -174,6 +174,27 @@ impl<'de> Deserialize<'de> for Scalar {
             }
             _ => Err(de::Error::custom("a label's value is one word")),
         }
+    }
+}
+
+/// A TCP port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Port(u16);
+
+impl From<Port> for u64 {
+    fn from(port: Port) -> Self {
+        port.0.into()
+    }
+}
+
+impl<'de> Deserialize<'de> for Port {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_json::Value::deserialize(deserializer)?
+            .as_u64()
+            .and_then(|number| u16::try_from(number).ok())
+            .filter(|port| *port != 0)
+            .map(Self)
+            .ok_or_else(|| de::Error::custom("a port is a number from 1 to 65535"))
     }
 }
 

@@ -120,8 +120,6 @@ impl Resolver<'_> {
                 path.starts_with('/') && path.chars().all(|c| c.is_ascii_graphic()),
                 "is no path; it begins with `/`",
             ),
-            ("port", host.port != 0, "is no port"),
-            ("service.port", host.service.port != 0, "is no port"),
         ];
         for (key, fine, what) in faults {
             if !fine && let Some((value, origin)) = merged.get(key) {

@@ -66,8 +66,11 @@ fn read(text: &str, file: &str) -> Result<RawInventory, InventoryError> {
     budget.max_documents = 1;
     // Aliases are for a handful of shared values; ten thousand of them are a bomb.
     budget.max_aliases = 10_000;
+    budget.max_recorded_anchor_events = 100_000;
     let mut options = serde_yaml::Options::default();
     options.budget = Some(budget);
+    // Expanding is what costs: a few hundred thousand values are seconds of it.
+    options.alias_limits.max_total_replayed_events = 100_000;
     options.with_snippet = false;
     serde_yaml::from_str_with_options(text, options).map_err(|error| {
         let error = error.without_snippet();
@@ -114,7 +117,6 @@ fn in_our_words(error: &serde_yaml::Error) -> (String, Option<String>) {
             Some("one of the two would be lost; join them".to_owned()),
         ),
         Error::InvalidScalar { ty, .. } => match *ty {
-            "u16" => plain("a whole number from 0 to 65535 is wanted here"),
             "u32" => plain("a whole number is wanted here"),
             other => (format!("this is no valid {other}"), None),
         },
@@ -308,8 +310,11 @@ impl Resolver<'_> {
         name: &str,
     ) -> Result<(), InventoryError> {
         let fine = |c: char| c.is_alphanumeric() || "._-:".contains(c);
-        let reserved = matches!(name, "" | "all" | "failed" | "unreachable");
-        if reserved || name.starts_with('-') || !name.chars().all(fine) {
+        if matches!(name, "all" | "failed" | "unreachable") {
+            let message = format!("`{name}` is a word of selectors and cannot name a {what}");
+            return Err(self.error(at, message));
+        }
+        if name.is_empty() || name.starts_with('-') || !name.chars().all(fine) {
             return Err(self.error(
                 at,
                 format!("`{name}` is no {what} name: letters, digits and . _ - : make one"),

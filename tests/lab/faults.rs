@@ -81,7 +81,10 @@ fn a_probe_that_hangs_is_ended_on_the_host_and_kept_in_part() {
         host["facts"]["listeners"][0]["pids"][0].is_u64(),
         "what came before is kept"
     );
-    let left = on_host("VM172", "ps -eo args= | grep -E '^(sh -s|sleep (3|4242))' || true");
+    let left = on_host(
+        "VM172",
+        "ps -eo args= | grep -E '^(sh -s|sleep (3|4242))' || true",
+    );
     assert_eq!(left.trim(), "", "left behind on the host");
 }
 
@@ -99,7 +102,10 @@ fn a_probe_leaves_nothing_behind() {
         .filter(|line| !line.starts_with("/root/mark") && !line.starts_with("/home/claw/.openclaw"))
         .collect();
     assert_eq!(ours, [""; 0], "written by a check");
-    let left = on_host("VM172", "ps -eo args= | grep -E '^(sh -s|sleep 20)' || true");
+    let left = on_host(
+        "VM172",
+        "ps -eo args= | grep -E '^(sh -s|sleep 20)' || true",
+    );
     assert_eq!(left.trim(), "");
 }
 
