@@ -213,3 +213,90 @@ fn a_host_without_a_gateway_by_intent_is_fine() {
     host.role = clawfleet::model::Role::None;
     assert!(diagnose(&host, &facts(&text)).is_empty());
 }
+
+fn case(wanted: &str) -> Facts {
+    let (_, text) = cases()
+        .into_iter()
+        .find(|(name, _)| name == wanted)
+        .unwrap();
+    facts(&text)
+}
+
+/// A reverse proxy may listen on the same port of another address, beside the unit's gateway.
+#[test]
+fn a_proxy_on_another_address_is_no_fault() {
+    let mut facts = case("healthy-real");
+    let mut listener = facts.listeners.known().unwrap()[0].clone();
+    listener.address = "10.0.0.5".parse().unwrap();
+    listener.pids = Observed::Known(vec![4711]);
+    let Observed::Known(listeners) = &mut facts.listeners else {
+        panic!("the recorded listeners are known");
+    };
+    listeners.push(listener);
+    let mut nginx = facts.processes[0].clone();
+    nginx.pid = 4711;
+    nginx.ppid = 1;
+    nginx.comm = "nginx".into();
+    nginx.argv = vec!["nginx: master process".into()];
+    nginx.cgroup = "/system.slice/nginx.service".into();
+    facts.processes.push(nginx);
+    assert_eq!(found(&facts), BTreeSet::new());
+}
+
+/// Two gateways of the same unit name on two ports are two services, not a duplicate.
+#[test]
+fn units_of_different_ports_do_not_compete() {
+    let mut facts = case("duplicate-unit-real");
+    assert!(found(&facts).contains("duplicate-unit"));
+    for unit in &mut facts.units {
+        unit.journal = Observed::Known(clawfleet::model::UnitJournal::default());
+        unit.n_restarts = Some(0);
+    }
+    let other = facts
+        .units
+        .iter_mut()
+        .find(|unit| unit.scope == clawfleet::model::UnitScope::System);
+    other.unwrap().port = Some(18_790);
+    assert_eq!(found(&facts), BTreeSet::new());
+}
+
+/// `systemctl stop` on a unit without `SuccessExitStatus=143` leaves it `failed`: that is no crash.
+#[test]
+fn a_stopped_gateway_did_not_crash() {
+    let mut facts = case("down");
+    facts.units[0].active_state = "failed".into();
+    facts.units[0].result = "exit-code".into();
+    facts.units[0].exec_main_code = Some(1);
+    facts.units[0].exec_main_status = Some(143);
+    assert_eq!(found(&facts), BTreeSet::from(["gateway-down".to_owned()]));
+}
+
+/// With socket activation systemd holds the socket as well.
+#[test]
+fn the_manager_beside_its_service_is_no_intruder() {
+    let mut facts = case("healthy-real");
+    let Observed::Known(listeners) = &mut facts.listeners else {
+        panic!("the recorded listeners are known");
+    };
+    for listener in listeners {
+        if let Observed::Known(pids) = &mut listener.pids {
+            pids.push(1);
+        }
+    }
+    assert_eq!(found(&facts), BTreeSet::new());
+}
+
+/// A part of a probe accuses nobody: until the units were asked, every holder would look unmanaged.
+#[test]
+fn a_probe_that_was_cut_before_the_units_accuses_nobody() {
+    let (_, text) = cases()
+        .into_iter()
+        .find(|(name, _)| name == "orphan-real")
+        .unwrap();
+    let cut = text.split(" unit system").next().unwrap();
+    let frames = split(cut, &Nonce::new(1));
+    assert!(!frames.ended);
+    let mut facts = parse(&frames, 18_789);
+    facts.http = http("200 gateway 7");
+    assert_eq!(found(&facts), BTreeSet::new());
+}

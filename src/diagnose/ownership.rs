@@ -44,16 +44,13 @@ impl<'facts> Ownership<'facts> {
             }
         }
         let mut holders: Vec<_> = holders.into_values().collect();
-        // A socket inherited by a child is held by both: the manager's own process speaks for it.
-        if holders.iter().any(|holder| holder.managed_by.is_some()) {
-            let managed: Vec<u32> = holders
-                .iter()
-                .filter(|holder| holder.managed_by.is_some())
-                .map(|holder| holder.process.pid)
-                .collect();
-            holders.retain(|holder| {
-                holder.managed_by.is_some() || !descends_from(facts, holder.process, &managed)
-            });
+        // With socket activation the manager holds the socket beside the service it passed it to.
+        if holders.len() > 1 {
+            holders.retain(|holder| !is_manager(holder.process));
+        }
+        // The HTTP question reaches one listener; with several it does not say which.
+        if let ([holder], Some(answer)) = (holders.as_mut_slice(), facts.http.answer()) {
+            holder.is_gateway |= answer.is_gateway;
         }
         Self {
             holders,
@@ -62,11 +59,23 @@ impl<'facts> Ownership<'facts> {
         }
     }
 
-    /// Returns the holders that no unit manages.
-    pub(super) fn unmanaged(&self) -> impl Iterator<Item = &Holder<'facts>> {
-        self.holders
+    /// Returns the holder that is at fault, if one is: a gateway that no unit manages, or anything
+    /// else where no unit's gateway listens. A proxy that listens on another address of the same
+    /// port, beside the unit's gateway, is none.
+    pub(super) fn intruder(&self) -> Option<&Holder<'facts>> {
+        let mut unmanaged = self
+            .holders
             .iter()
-            .filter(|holder| holder.managed_by.is_none())
+            .filter(|holder| holder.managed_by.is_none());
+        if self
+            .holders
+            .iter()
+            .any(|holder| holder.managed_by.is_some())
+        {
+            unmanaged.find(|holder| holder.is_gateway)
+        } else {
+            unmanaged.next()
+        }
     }
 
     /// Whether that unit manages a holder.
@@ -91,10 +100,14 @@ impl<'facts> Holder<'facts> {
             process,
             managed_by,
             cgroup_of,
-            is_gateway: is_gateway_like(process)
-                || facts.http.answer().is_some_and(|answer| answer.is_gateway),
+            is_gateway: is_gateway_like(process),
         }
     }
+}
+
+/// Whether a process is systemd itself, the system's or a user's.
+fn is_manager(process: &Process) -> bool {
+    process.pid == 1 || (process.comm == "systemd" && process.cgroup.ends_with("/init.scope"))
 }
 
 /// Whether a process is one of these or has one of them among its ancestors. Parent 1 alone says

@@ -50,7 +50,7 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn listening(&self, findings: &mut Vec<Finding>) {
-        if let Some(holder) = self.ownership.unmanaged().next() {
+        if let Some(holder) = self.ownership.intruder() {
             findings.push(self.unmanaged(holder));
         } else if let Some(duplicate) = self.duplicate() {
             findings.push(duplicate);
@@ -146,7 +146,9 @@ impl Case<'_> {
             .facts
             .units
             .iter()
+            .filter(|unit| unit.port.is_none_or(|port| port == self.facts.port))
             .filter(|unit| unit.claims_port() || self.failed_on_taken_port(unit))
+            .filter(|unit| !self.runs_elsewhere(unit))
             .collect();
         if claims.len() < 2 {
             return None;
@@ -181,6 +183,16 @@ impl Case<'_> {
             Subject::Port(self.facts.port),
             evidence,
         ))
+    }
+
+    /// A unit that has run for long without holding this port serves another one, whatever its
+    /// settings say. The most patient version waits five minutes for a port that is taken.
+    fn runs_elsewhere(&self, unit: &Unit) -> bool {
+        const LONG_S: u64 = 600;
+        unit.sub_state == "running"
+            && !self.ownership.manages(&unit.scope)
+            && self.ownership.listening == Some(true)
+            && self.main_age(unit).is_some_and(|age_s| age_s > LONG_S)
     }
 
     /// A unit that gave way to the port's holder is parked in `failed`, but wants the port.
@@ -302,7 +314,9 @@ impl Case<'_> {
             .facts
             .units
             .iter()
-            .filter(|unit| unit.active_state == "failed" || self.is_looping(unit))
+            .filter(|unit| {
+                self.is_looping(unit) || (unit.active_state == "failed" && !was_stopped(unit))
+            })
             .collect();
         for unit in &troubled {
             findings.push(self.ended_badly(unit));
@@ -428,7 +442,17 @@ fn died_by_itself(unit: &Unit) -> bool {
     };
     let taken = journal.signature(JournalSignature::PortTaken).is_some();
     let exited = journal.signature(JournalSignature::MainExited);
-    !taken && exited.is_some_and(|(_, line)| !line.contains("status=0/"))
+    let by_request = ["status=0/", "status=143", "status=15/TERM"];
+    !taken && exited.is_some_and(|(_, line)| !by_request.iter().any(|end| line.contains(end)))
+}
+
+/// Whether a unit reads `failed` only because it was stopped: a gateway ends with 143 on SIGTERM,
+/// which a unit without `SuccessExitStatus=143` takes for a failure.
+fn was_stopped(unit: &Unit) -> bool {
+    matches!(
+        (unit.exec_main_code, unit.exec_main_status),
+        (Some(1), Some(143)) | (Some(2), Some(15))
+    )
 }
 
 fn state(unit: &Unit) -> Evidence {

@@ -190,6 +190,8 @@ pub struct Unit {
     pub kill_mode: String,
     /// `Restart`.
     pub restart: String,
+    /// The gateway port that its command line or environment names.
+    pub port: Option<u16>,
     /// Whether its user lingers; `Absent` for a system unit.
     pub linger: Observed<bool>,
     /// What the journal says of it.

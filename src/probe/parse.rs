@@ -192,6 +192,7 @@ impl Reader {
             control_group: text("ControlGroup"),
             kill_mode: text("KillMode"),
             restart: text("Restart"),
+            port: frame.get("port").and_then(|text| text.parse().ok()),
             journal: Observed::NotCollected,
             fragment_path,
         };

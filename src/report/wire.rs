@@ -178,6 +178,8 @@ struct WireUnit {
     fragment_path: String,
     kill_mode: String,
     restart: String,
+    /// The gateway port that its command line or environment names.
+    port: Option<u16>,
     linger: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     journal: Option<WireJournal>,
@@ -402,6 +404,7 @@ fn unit(unit: &crate::model::Unit) -> WireUnit {
         fragment_path: unit.fragment_path.clone(),
         kill_mode: unit.kill_mode.clone(),
         restart: unit.restart.clone(),
+        port: unit.port,
         linger: match unit.linger {
             Observed::Known(linger) => Some(linger),
             _ => None,

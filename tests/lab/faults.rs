@@ -145,6 +145,37 @@ fn a_host_without_a_key_that_is_known_is_refused() {
     assert!(real.contains(shown), "{message} is none of {real}");
 }
 
+/// Tokens stand in the configuration, in old units' environment and in arguments of gateways that
+/// were started by hand; none of them may leave the host.
+#[test]
+fn no_secret_leaves_a_host() {
+    let _turn = fleet();
+    let configured = on_host("VM172", "cat /home/claw/.openclaw/openclaw.json");
+    assert!(configured.contains("token"), "{configured}");
+    let token = configured
+        .split('"')
+        .max_by_key(|word| word.len())
+        .unwrap()
+        .to_owned();
+    on_host(
+        "VM172",
+        "mkdir -p /run/systemd/system/openclaw-gateway.service.d && \
+         printf '[Service]\\nEnvironment=OPENCLAW_GATEWAY_TOKEN=unit-s3cret\\n' \
+           >/run/systemd/system/openclaw-gateway.service.d/token.conf && systemctl daemon-reload && \
+         (setsid bash -c 'exec -a openclaw sh -c \"sleep 60\" gateway --token argv-s3cret' >/dev/null 2>&1 </dev/null &)",
+    );
+    let output = Bastion::new().clawfleet(&["check", "VM172", "--format", "json"]);
+    on_host(
+        "VM172",
+        "pkill -f '[a]rgv-s3cret'; rm -r /run/systemd/system/openclaw-gateway.service.d; systemctl daemon-reload",
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("--token=***"), "the process was seen: {text}");
+    for secret in ["unit-s3cret", "argv-s3cret", token.as_str()] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
 /// What is written to a pipe or a mail is plain text, whatever the width.
 #[test]
 fn a_pipe_gets_plain_text() {

@@ -9,6 +9,7 @@ set -f
 LC_ALL=C
 export LC_ALL
 PATH="${PATH:-/usr/bin:/bin}:/usr/sbin:/usr/bin:/sbin:/bin"
+us=$(printf '\037')
 nl='
 '
 
@@ -175,6 +176,12 @@ holders() {
 
 seen_pids=' '
 
+# A gateway that is started by hand may carry its token in its arguments: no secret leaves the host.
+hide_secrets() {
+    sed -e "s/\(--[a-z-]*token\)[=$us][^$us]*/\1=***/g" -e "s/\(--[a-z-]*password\)[=$us][^$us]*/\1=***/g" \
+        -e "s/\(--[a-z-]*secret\)[=$us][^$us]*/\1=***/g" -e "s/\(--[a-z-]*key\)[=$us][^$us]*/\1=***/g"
+}
+
 # Emits one process. The line reading loops keep a name with a newline in it from hiding fields.
 process() {
     case $seen_pids in *" $1 "*) return 0 ;; esac
@@ -212,7 +219,7 @@ process() {
     echo "cgroup=$cgroup"
     if [ "$1" != 1 ]; then
         printf 'argv='
-        { tr '\0\n' '\037 ' <"$dir/cmdline" | cut -c 1-2000; } 2>/dev/null
+        { tr '\0\n' '\037 ' <"$dir/cmdline" | hide_secrets | cut -c 1-2000; } 2>/dev/null
     fi
     return 0
 }
@@ -274,6 +281,7 @@ show_unit() { # SCOPE USER UID TEXT
         ;;
     esac
     frame unit "$1" "$2" "$3"
+    unit_port "$start $environment"
     printf '%s\n' "$shown"
     case $shown in *"${nl}LoadState=not-found"*) return 1 ;; esac
     main=${shown#*"${nl}MainPID="}
@@ -291,6 +299,16 @@ show_unit() { # SCOPE USER UID TEXT
         [ -n "$config_user" ] || config_user=root
     fi
     return 0
+}
+
+# The port that a unit's command line names, or else its environment.
+unit_port() {
+    case $1 in
+    *--port[=\ ][0-9]*) named=${1#*--port?} ;;
+    *OPENCLAW_GATEWAY_PORT=[0-9]*) named=${1#*OPENCLAW_GATEWAY_PORT=} ;;
+    *) return 0 ;;
+    esac
+    echo "port=${named%%[!0-9]*}"
 }
 
 config_user=
@@ -384,6 +402,11 @@ user_unit() { # USER UID GID HOME
     else
         frame unitfile user "$1" "$2"
         echo "FragmentPath=$file"
+        text=
+        while IFS= read -r line; do
+            case $line in ExecStart=* | Environment=*) text="$text $line" ;; esac
+        done <"$file" 2>/dev/null
+        unit_port "$text"
         enabled=disabled
         set +f
         for link in "$4"/.config/systemd/user/*.wants/"$UNIT" /etc/systemd/user/*.wants/"$UNIT"; do
