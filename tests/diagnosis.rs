@@ -300,3 +300,120 @@ fn a_probe_that_was_cut_before_the_units_accuses_nobody() {
     facts.http = http("200 gateway 7");
     assert_eq!(found(&facts), BTreeSet::new());
 }
+
+#[test]
+fn one_clean_restart_is_no_loop_and_no_crash() {
+    let mut facts = case("crash");
+    let unit = &mut facts.units[0];
+    unit.active_state = "activating".into();
+    unit.sub_state = "auto-restart".into();
+    unit.result = "success".into();
+    unit.exec_main_status = Some(0);
+    unit.main_pid = 0;
+    unit.n_restarts = Some(1);
+    unit.journal = Observed::Known(clawfleet::model::UnitJournal {
+        restarts_10m: 1,
+        restarts_1h: 1,
+        restarts_24h: 1,
+        ..clawfleet::model::UnitJournal::default()
+    });
+    facts.listeners = Observed::Known(Vec::new());
+    assert_eq!(
+        found(&facts),
+        BTreeSet::from(["gateway-starting".to_owned()])
+    );
+}
+
+#[test]
+fn a_unit_that_is_active_without_a_process_serves_nothing() {
+    let mut facts = case("down");
+    facts.units[0].active_state = "active".into();
+    facts.units[0].sub_state = "exited".into();
+    assert_eq!(found(&facts), BTreeSet::from(["gateway-down".to_owned()]));
+}
+
+/// A journal that keeps nothing must not make a loop look healthy.
+#[test]
+fn a_loop_is_seen_by_its_counter_where_the_journal_is_empty() {
+    let mut facts = case("healthy-real");
+    facts.units[0].n_restarts = Some(812);
+    facts.units[0].journal = Observed::Known(clawfleet::model::UnitJournal::default());
+    for process in &mut facts.processes {
+        process.age_s = Some(5);
+    }
+    assert!(
+        found(&facts).contains("restart-loop"),
+        "{:?}",
+        found(&facts)
+    );
+}
+
+/// A disabled unit that once failed is a leftover file: the other unit is fine, and no remedy may
+/// wake the leftover.
+#[test]
+fn a_disabled_leftover_claims_nothing() {
+    let mut facts = case("user-unit");
+    let mut leftover = case("parked").units.remove(0);
+    leftover.unit_file_state = "disabled".into();
+    facts.units.insert(0, leftover.clone());
+    assert_eq!(found(&facts), BTreeSet::new());
+
+    // The user unit is stopped: that one is down, not the leftover.
+    facts.listeners = Observed::Known(Vec::new());
+    facts.http = http("refused");
+    facts.units[0].active_state = "inactive".into();
+    facts.units[1].active_state = "inactive".into();
+    facts.units[1].sub_state = "dead".into();
+    facts.units[1].main_pid = 0;
+    let findings = diagnose(&host(), &facts);
+    assert_eq!(found(&facts), BTreeSet::from(["gateway-down".to_owned()]));
+    match &findings[0].subject {
+        clawfleet::model::Subject::Unit { scope, .. } => {
+            assert_ne!(*scope, clawfleet::model::UnitScope::System);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Where no login manager is installed, a gateway started by hand stays in sshd's own cgroup.
+#[test]
+fn a_process_in_the_cgroup_of_sshd_is_an_orphan() {
+    let mut facts = case("orphan-real");
+    for process in &mut facts.processes {
+        if process.comm == "openclaw" {
+            process.cgroup = "/system.slice/ssh.service".into();
+        }
+    }
+    assert!(found(&facts).contains("orphan-holds-port"));
+    for process in &mut facts.processes {
+        if process.comm == "openclaw" {
+            process.cgroup = "/system.slice/other-gateway.service".into();
+        }
+    }
+    assert!(found(&facts).contains("duplicate-unit"));
+    // With no unit of ours that wants the port, nobody competes.
+    facts.units.clear();
+    assert_eq!(found(&facts), BTreeSet::new());
+}
+
+/// A manager that did not answer may well manage the holder.
+#[test]
+fn an_unseen_manager_is_not_accused() {
+    let mut facts = case("user-unit");
+    facts.units.clear();
+    facts.users_unseen = vec![1501];
+    facts.units_unseen = vec![("user units of claw (uid 1501)".into(), "no answer".into())];
+    assert_eq!(found(&facts), BTreeSet::from(["not-permitted".to_owned()]));
+}
+
+#[test]
+fn a_silent_main_process_of_any_name_hangs() {
+    let mut facts = case("healthy-real");
+    for process in &mut facts.processes {
+        process.age_s = Some(3600);
+        process.comm = "bun".into();
+        process.argv = vec!["bun".into(), "server.mjs".into()];
+    }
+    facts.http = http("silent 5000");
+    assert_eq!(found(&facts), BTreeSet::from(["gateway-hung".to_owned()]));
+}

@@ -92,7 +92,7 @@ def run(command: list[str], hosts: int) -> tuple[float, float, float, float | No
     with memory_group() as (members, peak), TemporaryFile() as errors:
         begin = time.monotonic()
         # Half a millisecond; preexec_fn would copy the tables of this process for two.
-        joined = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', members, *command]
+        joined = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(members), *command]
         child = subprocess.Popen(joined, stdin=DEVNULL, stdout=PIPE, stderr=errors, start_new_session=True)
         try:
             assert child.stdout
@@ -250,7 +250,8 @@ def lab_comparison(count: int, rounds: int) -> None:
         targets = ",".join(host["ADDRESS"] for host in hosts)
         tools = check_and_clush(inventory, [host["HOST"] for host in hosts], config, targets)
         planted = Counter(host["SCENARIO"] for host in hosts).most_common()
-        compare(f"{count} hosts of the lab ({', '.join(f'{n} {name}' for name, n in planted)})", tools, count, rounds)
+        compare(f"{count} hosts of the lab", tools, count, rounds)
+        print(f"Planted: {', '.join(f'{n} {name}' for name, n in planted)}.")
 
 
 def started(leader: str, shell: str, script: str) -> tuple[int, int]:

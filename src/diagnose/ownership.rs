@@ -156,8 +156,22 @@ fn sits_in(cgroup: &str, unit: &Unit) -> bool {
 
 /// Whether a cgroup is a service's, as against a login session's or a manager's own.
 pub(super) fn is_service_cgroup(cgroup: &str) -> bool {
+    // Without a login manager, sessions and jobs stay in the cgroup of the daemon that began them.
+    const HOSTS_SESSIONS: [&str; 7] = [
+        "ssh.service",
+        "sshd.service",
+        "dropbear.service",
+        "cron.service",
+        "crond.service",
+        "atd.service",
+        "anacron.service",
+    ];
     cgroup.rsplit('/').next().is_some_and(|last| {
-        (last.ends_with(".service") && !last.starts_with("user@")) || last.starts_with("docker-")
+        (last.ends_with(".service")
+            && !last.starts_with("user@")
+            && !last.starts_with("ssh@")
+            && !HOSTS_SESSIONS.contains(&last))
+            || last.starts_with("docker-")
     }) || ["docker", "libpod", "kubepods", "lxc", "machine.slice"]
         .iter()
         .any(|runtime| cgroup.contains(runtime))

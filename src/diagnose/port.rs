@@ -51,7 +51,7 @@ struct Case<'a> {
 impl Case<'_> {
     fn listening(&self, findings: &mut Vec<Finding>) {
         if let Some(holder) = self.ownership.intruder() {
-            findings.push(self.unmanaged(holder));
+            findings.extend(self.unmanaged(holder));
         } else if let Some(duplicate) = self.duplicate() {
             findings.push(duplicate);
         }
@@ -60,7 +60,7 @@ impl Case<'_> {
     }
 
     /// A process that no known unit manages holds the port. Whose is it?
-    fn unmanaged(&self, holder: &Holder<'_>) -> Finding {
+    fn unmanaged(&self, holder: &Holder<'_>) -> Option<Finding> {
         let process = holder.process;
         let held = Evidence::PortHolder {
             port: self.facts.port,
@@ -71,11 +71,11 @@ impl Case<'_> {
             let mut evidence = vec![held];
             evidence.extend(self.http_evidence());
             evidence.extend(states());
-            return Finding::new(
+            return Some(Finding::new(
                 Class::ForeignProcessOnPort,
                 Subject::Port(self.facts.port),
                 evidence,
-            );
+            ));
         }
         if let Some(unit) = holder.cgroup_of {
             let mut evidence = vec![
@@ -87,9 +87,23 @@ impl Case<'_> {
                 },
             ];
             evidence.push(state(unit));
-            return Finding::new(Class::LeftoverProcess, subject(unit), evidence);
+            return Some(Finding::new(
+                Class::LeftoverProcess,
+                subject(unit),
+                evidence,
+            ));
+        }
+        // A manager that could not be asked may well manage it: `not-permitted` speaks.
+        let unseen = |uid: &u32| process.cgroup.contains(&format!("/user@{uid}.service/"));
+        if self.facts.users_unseen.iter().any(unseen) {
+            return None;
         }
         if is_service_cgroup(&process.cgroup) {
+            // Without a unit of ours that claims the port, that service is simply where the
+            // gateway runs: nobody competes.
+            if !self.facts.units.iter().any(Unit::claims_port) {
+                return None;
+            }
             // Some manager starts it: another user's, a differently named unit, or a container.
             let mut evidence = vec![
                 held,
@@ -99,11 +113,11 @@ impl Case<'_> {
                 },
             ];
             evidence.extend(states());
-            return Finding::new(
+            return Some(Finding::new(
                 Class::DuplicateUnit,
                 Subject::Port(self.facts.port),
                 evidence,
-            );
+            ));
         }
         let mut evidence = vec![
             held,
@@ -124,8 +138,8 @@ impl Case<'_> {
             }
         }
         evidence.extend(self.http_evidence());
-        let about = self.facts.units.first();
-        Finding {
+        let about = self.principal();
+        Some(Finding {
             // Units that could not be asked might manage it after all.
             confidence: if self.facts.units_unseen.is_empty() {
                 Confidence::High
@@ -137,7 +151,23 @@ impl Case<'_> {
                 about.map_or(Subject::Port(self.facts.port), subject),
                 evidence,
             )
-        }
+        })
+    }
+
+    /// The unit that should serve the port: one that loops for it, or else one that is enabled or
+    /// up. A disabled leftover is none, or a remedy would bring it back to life.
+    fn principal(&self) -> Option<&Unit> {
+        let claims = || self.facts.units.iter().filter(|unit| unit.claims_port());
+        let stopped = || {
+            self.facts
+                .units
+                .iter()
+                .find(|unit| unit.load_state == "loaded")
+        };
+        self.looping()
+            .next()
+            .or_else(|| claims().next())
+            .or_else(|| (self.facts.units.len() == 1).then(stopped).flatten())
     }
 
     /// The port is managed; does another unit of that name claim it as well?
@@ -147,7 +177,7 @@ impl Case<'_> {
             .units
             .iter()
             .filter(|unit| unit.port.is_none_or(|port| port == self.facts.port))
-            .filter(|unit| unit.claims_port() || self.failed_on_taken_port(unit))
+            .filter(|unit| unit.claims_port())
             .filter(|unit| !self.runs_elsewhere(unit))
             .collect();
         if claims.len() < 2 {
@@ -195,14 +225,6 @@ impl Case<'_> {
             && self.main_age(unit).is_some_and(|age_s| age_s > LONG_S)
     }
 
-    /// A unit that gave way to the port's holder is parked in `failed`, but wants the port.
-    fn failed_on_taken_port(&self, unit: &Unit) -> bool {
-        unit.exists()
-            && unit.active_state == "failed"
-            && unit.exec_main_status == Some(EXIT_CONFIG)
-            && !self.ownership.manages(&unit.scope)
-    }
-
     /// Units that restart again and again, whatever the snapshot says of them. One that serves the
     /// port itself, between two ends of its own, crashes: the snapshot fell into its short life.
     fn loops(&self, findings: &mut Vec<Finding>) {
@@ -227,8 +249,11 @@ impl Case<'_> {
     fn is_looping(&self, unit: &Unit) -> bool {
         let serves = self.ownership.manages(&unit.scope);
         if unit.sub_state == "auto-restart" || unit.sub_state == "auto-restart-queued" {
-            // One restart is no loop, unless the journal or the counter shows more.
-            return !serves || self.restarted_often(unit);
+            // A port that another process holds will fail the next start, too. Otherwise one restart
+            // after a clean end (a change of the configuration) is no loop.
+            return self.ownership.listening == Some(true) && !serves
+                || unit.result != "success"
+                || self.restarted_often(unit);
         }
         self.restarted_often(unit) && unit.is_up_or_trying() && self.is_young(unit)
     }
@@ -244,7 +269,14 @@ impl Case<'_> {
             _ => LOOP_RESTARTS_10M,
         };
         match unit.journal.known() {
-            Some(journal) => journal.restarts_10m >= enough,
+            // A counter that stands while the journal of a day shows nothing means that the journal
+            // was not kept.
+            Some(journal) if journal.restarts_24h > 0 || unit.n_restarts.is_none() => {
+                journal.restarts_10m >= enough
+            }
+            Some(_) => unit
+                .n_restarts
+                .is_some_and(|count| count >= LOOP_RESTARTS_10M),
             // Without a journal only the counter is left. It grows for healthy reasons, too, so a
             // unit that serves the port is not accused by it.
             None => {
@@ -269,8 +301,9 @@ impl Case<'_> {
             .ownership
             .holders
             .iter()
-            .find(|holder| holder.is_gateway);
-        // Only a gateway can hang; a foreign server that is silent is foreign, no more.
+            .find(|holder| holder.is_gateway || holder.managed_by.is_some());
+        // Only a gateway can hang, by its name or because the gateway's unit manages it; a foreign
+        // server that is silent is foreign, no more.
         if holder.is_none() && !self.ownership.hidden_holders {
             return None;
         }
@@ -337,9 +370,15 @@ impl Case<'_> {
             .iter()
             .find(|unit| unit.is_up_or_trying() && unit.active_state != "deactivating");
         if let Some(unit) = trying {
-            let age_s = self.main_age(unit);
-            if age_s.is_none_or(|age_s| age_s < self.host.thresholds.startup_grace.as_secs()) {
-                findings.push(self.starting(age_s.unwrap_or(0), Some(unit)));
+            let grace_s = self.host.thresholds.startup_grace.as_secs();
+            let young = match self.main_age(unit) {
+                Some(age_s) => age_s < grace_s,
+                // It has no main process yet, or that one was replaced while the probe looked. A
+                // unit that is active without one (`exited`) starts nothing any more.
+                None => unit.main_pid != 0 || unit.active_state == "activating",
+            };
+            if young {
+                findings.push(self.starting(self.main_age(unit).unwrap_or(0), Some(unit)));
                 return;
             }
         }
@@ -356,7 +395,7 @@ impl Case<'_> {
                 age_s,
             });
         }
-        let about = self.facts.units.first();
+        let about = self.principal();
         findings.push(Finding {
             confidence: if self.facts.units_unseen.is_empty() {
                 Confidence::High

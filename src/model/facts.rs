@@ -22,6 +22,8 @@ pub struct Facts {
     pub units_complete: bool,
     /// Whether the system manager did not answer.
     pub system_manager_unseen: bool,
+    /// Ids of the users whose manager could not be asked.
+    pub users_unseen: Vec<u32>,
     /// Users whose manager or unit could not be asked, and why.
     pub units_unseen: Vec<(String, String)>,
     /// What the gateway port answered.

@@ -249,6 +249,10 @@ impl Reader {
 
     fn denied(&mut self, frame: &Frame<'_>) {
         let what = match frame.arg(0) {
+            "user" if self.facts.units_unseen.len() < MAX_ISSUES => {
+                self.facts.users_unseen.extend(frame.arg(2).parse::<u32>());
+                format!("user units of {} (uid {})", frame.arg(1), frame.arg(2))
+            }
             "user" => format!("user units of {} (uid {})", frame.arg(1), frame.arg(2)),
             _ => {
                 self.facts.system_manager_unseen = true;

@@ -173,7 +173,8 @@ fn holder(facts: &crate::model::Facts, host: &HostReport) -> String {
     });
     match owner {
         Some(unit) => format!("{} unit", words::scope(&unit.scope)),
-        None => "unit's child".to_owned(),
+        None if facts.units.iter().any(|unit| unit.main_pid != 0) => "unit's child".to_owned(),
+        None => "other service".to_owned(),
     }
 }
 

@@ -211,27 +211,35 @@ pub(super) fn remedy(finding: &Finding, host: &HostReport) -> Option<String> {
             }
         }
         Class::DuplicateUnit => {
-            let user = finding.evidence.iter().find_map(|evidence| match evidence {
-                Evidence::UnitState {
-                    scope: scope @ UnitScope::User { .. },
-                    ..
-                } => Some(scope),
+            // The unit that serves now is kept, because that disturbs least; with none serving, the
+            // system's, which needs no lingering.
+            let keep = finding
+                .evidence
+                .iter()
+                .find_map(|evidence| match evidence {
+                    Evidence::ManagedBy { scope, .. } => Some(scope),
+                    _ => None,
+                })
+                .unwrap_or(&UnitScope::System);
+            let other = finding.evidence.iter().find_map(|evidence| match evidence {
+                Evidence::UnitState { scope, .. } if scope != keep => Some(scope),
                 _ => None,
             });
-            match (user, holder) {
-                // Which one to keep is the operator's choice; the system unit needs no lingering.
-                (Some(scope), _) => {
+            match (holder, other) {
+                // Another service's process: its own unit shows whose it is.
+                (Some(process), _) => {
+                    host_command(host, &format!("systemctl status {}", process.pid))
+                }
+                (None, Some(other)) => {
                     let other = Unit {
-                        scope: scope.clone(),
+                        scope: other.clone(),
                         ..unit
                     };
                     format!(
-                        "keep the system unit: {}",
+                        "keep the {} unit: {}",
+                        scope(keep),
                         host_command(host, &other.ctl("disable --now"))
                     )
-                }
-                (None, Some(process)) => {
-                    host_command(host, &format!("systemctl status {}", process.pid))
                 }
                 (None, None) => return None,
             }
