@@ -140,6 +140,7 @@ def ssh_config(directory: Path, keys: Path, port: int) -> Path:
 
 def check_and_clush(inventory: Path, selected: list[str], config: Path, targets: str) -> dict[str, list[str]]:
     """The two that every comparison has."""
+    os.environ["XDG_STATE_HOME"] = str(inventory.parent)  # the user's record of the last run stays
     return {
         "clawfleet check": [CLAWFLEET, "-i", str(inventory), "check", *selected, "--format", "json"],
         "clush true": ["clush", "-S", "-n", "-f", str(FANOUT), "-o", f"-F {config}", "-w", targets, "true"],
@@ -322,7 +323,7 @@ def host_cost(chosen: str | None) -> None:
         output_of(LAB, "exec", host, "--", "true")  # ci/lab says it where there is no such host
         probe_cost(host)
         ssh = ["ssh", "-n", "-F", str(config), next(row["ADDRESS"] for row in running if row["HOST"] == host)]
-        check = [CLAWFLEET, "-i", str(inventory), "check", host, "--format", "json"]
+        check = check_and_clush(inventory, [host], config, host)["clawfleet check"]
         rows = [["", "sshd and what it runs", "systemd, logind, journald, dbus", "sum"]]
         for name, command in (("ssh HOST true", [*ssh, "true"]), ("clawfleet check HOST", check)):
             run(command, 1)  # the first login starts what the later ones share

@@ -106,7 +106,7 @@ impl<'facts> Holder<'facts> {
 }
 
 /// Whether a process is systemd itself, the system's or a user's.
-fn is_manager(process: &Process) -> bool {
+pub(super) fn is_manager(process: &Process) -> bool {
     process.pid == 1 || (process.comm == "systemd" && process.cgroup.ends_with("/init.scope"))
 }
 

@@ -5,7 +5,7 @@ use crate::model::{
     Unit, UnitScope,
 };
 
-use super::ownership::{Holder, Ownership, is_service_cgroup};
+use super::ownership::{Holder, Ownership, is_manager, is_service_cgroup};
 use super::signs::{restarts, subject};
 
 /// Restarts within 10 minutes that make a loop. The slowest loop seen restarts every 22 s, a
@@ -62,6 +62,10 @@ impl Case<'_> {
     /// A process that no known unit manages holds the port. Whose is it?
     fn unmanaged(&self, holder: &Holder<'_>) -> Option<Finding> {
         let process = holder.process;
+        // systemd alone holds the socket of a socket unit until somebody connects.
+        if is_manager(process) {
+            return None;
+        }
         let held = Evidence::PortHolder {
             port: self.facts.port,
             process: process.clone(),

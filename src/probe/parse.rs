@@ -12,6 +12,13 @@ use crate::model::{
 /// How many nonsense lines are kept; more would only be a host's way to fill our memory.
 const MAX_ISSUES: usize = 16;
 
+/// How much of each kind is kept. Real hosts have a handful; a hostile one could fill its output
+/// with tens of thousands, and the diagnosis compares each with each.
+const MAX_PROCESSES: usize = 512;
+const MAX_LISTENERS: usize = 64;
+const MAX_HOLDERS: usize = 64;
+const MAX_UNITS: usize = 16;
+
 /// Clock ticks per second in `/proc` on every Linux that has systemd (USER_HZ).
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -72,6 +79,9 @@ impl Reader {
         match frame.name {
             "hello" => self.facts.system = system(frame),
             "sockets" => self.facts.listeners = self.sockets(frame),
+            "process" if self.facts.processes.len() >= MAX_PROCESSES => {
+                self.issue("more processes than are kept".into());
+            }
             "process" => self.process(frame),
             "unit" => self.unit(frame, Seen::Manager),
             "unitfile" => self.unit(frame, Seen::FileOnly),
@@ -99,9 +109,10 @@ impl Reader {
                 let (inode, pid) = text.split_once(' ')?;
                 Some((inode.parse().ok()?, pid.parse().ok()?))
             })
+            .take(MAX_HOLDERS)
             .collect();
         let mut listeners = Vec::new();
-        for text in frame.all("socket") {
+        for text in frame.all("socket").take(MAX_LISTENERS) {
             let Some((address, uid, inode)) = socket(text) else {
                 self.issue(format!("socket line `{text}`"));
                 continue;
@@ -207,7 +218,7 @@ impl Reader {
             "inactive".clone_into(&mut unit.active_state);
             "dead".clone_into(&mut unit.sub_state);
         }
-        if unit.exists() {
+        if unit.exists() && self.facts.units.len() < MAX_UNITS {
             self.facts.units.push(unit);
         }
     }
@@ -489,6 +500,34 @@ mod tests {
         let text = format!("@{} hello\nuid=0\n", nonce.as_str());
         let facts = parse(&split(&text, &nonce), 18789);
         assert_eq!(facts.listeners, Observed::NotCollected);
+    }
+
+    /// What a hostile host can print within its cap is judged in no time.
+    #[test]
+    fn a_flood_of_facts_is_cut_before_it_is_compared() {
+        use std::fmt::Write as _;
+        let nonce = Nonce::new(1);
+        let n = nonce.as_str();
+        let mut text = format!("@{n} sockets\n");
+        for number in 2..6000 {
+            writeln!(text, "socket=0100007F 0 {number}\nholder={number} {number}").unwrap();
+        }
+        for number in 2..6000 {
+            let parent = number + 1;
+            writeln!(text, "@{n} process {number}\nppid={parent}\nstart=1").unwrap();
+        }
+        for uid in 0..2000 {
+            writeln!(
+                text,
+                "@{n} unit user u {uid}\nLoadState=loaded\nMainPID=1{uid}"
+            )
+            .unwrap();
+        }
+        write!(text, "@{n} units\n@{n} end\n").unwrap();
+        let facts = parse(&split(&text, &nonce), 18789);
+        assert_eq!(facts.processes.len(), MAX_PROCESSES);
+        assert_eq!(facts.listeners.known().map(Vec::len), Some(MAX_LISTENERS));
+        assert_eq!(facts.units.len(), MAX_UNITS);
     }
 
     proptest! {
