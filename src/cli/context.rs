@@ -12,6 +12,9 @@ use crate::store;
 /// Width where no terminal tells one: what a mail or a log shows without wrapping.
 const PIPE_WIDTH: u16 = 120;
 
+/// Stands for a home directory where there is none; nothing is ever written below it.
+const NO_HOME: &str = "/nonexistent";
+
 /// How much of an error is printed, in characters: it may quote what a file holds.
 const LONGEST_COMPLAINT: usize = 600;
 
@@ -158,6 +161,9 @@ impl Context {
     /// Keeps who failed, for the next run's selectors. That it cannot be kept is worth a note, and
     /// no reason to hide a result.
     pub(super) fn remember(&self, record: &store::LastRunRecord) {
+        if self.state_dir.starts_with(NO_HOME) {
+            return self.note("`@failed` will not know this run: HOME is not set");
+        }
         if let Err(why) = store::write_last_run(&self.state_dir, record) {
             self.note(&format!("`@failed` will not know this run: {why}"));
         }
@@ -204,7 +210,7 @@ fn non_empty_env(name: &str) -> Option<String> {
 
 /// HOME, as ssh takes it. Without one (some cron set-ups) paths below it name nothing.
 fn home_dir() -> PathBuf {
-    non_empty_env("HOME").map_or_else(|| PathBuf::from("/nonexistent"), PathBuf::from)
+    non_empty_env("HOME").map_or_else(|| PathBuf::from(NO_HOME), PathBuf::from)
 }
 
 fn width(terminal: bool) -> u16 {

@@ -105,9 +105,9 @@ impl<'facts> Holder<'facts> {
     }
 }
 
-/// Whether a process is systemd itself, the system's or a user's.
+/// Whether a process is the system's manager. Only its id is no other process's to choose.
 pub(super) fn is_manager(process: &Process) -> bool {
-    process.pid == 1 || (process.comm == "systemd" && process.cgroup.ends_with("/init.scope"))
+    process.pid == 1
 }
 
 /// Whether a process is one of these or has one of them among its ancestors. Parent 1 alone says

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
+use super::text::shorten;
 use super::words;
 use crate::model::nodeset::fold;
 use crate::model::{
@@ -129,7 +130,7 @@ fn units(facts: &crate::model::Facts) -> String {
         words.push(format!(
             "{} {}",
             words::scope(&unit.scope),
-            super::sanitize(&state)
+            shorten(&super::sanitize(&state), 20)
         ));
     }
     words.join("; ")
@@ -180,7 +181,9 @@ fn holder(facts: &crate::model::Facts, host: &HostReport) -> String {
 
 fn process_name(finding: &Finding) -> Option<String> {
     finding.evidence.iter().find_map(|evidence| match evidence {
-        Evidence::PortHolder { process, .. } => Some(super::sanitize(&process.comm).into_owned()),
+        Evidence::PortHolder { process, .. } => {
+            Some(shorten(&super::sanitize(&process.comm), 20).into_owned())
+        }
         _ => None,
     })
 }

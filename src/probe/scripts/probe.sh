@@ -166,8 +166,10 @@ holders() {
     # shellcheck disable=SC2012 # find has no portable way to print a link's target.
     ls -l "/proc/$$/fd" "$@" 2>/dev/null | awk -v want="$inodes " '
         /^\/proc\/[0-9]+\/fd:$/ { split($0, a, "/"); pid = a[3] }
-        match($0, /socket:\[[0-9]+\]$/) {
-            inode = substr($0, RSTART + 8, RLENGTH - 9)
+        # The whole target: a file may be called socket:[1] as well.
+        { target = substr($0, index($0, " -> ") + 4) }
+        target ~ /^socket:\[[0-9]+\]$/ {
+            inode = substr(target, 9, length(target) - 9)
             if (index(want, " " inode " ")) print inode, pid
         }' | sort -u
 }
@@ -176,10 +178,21 @@ holders() {
 
 seen_pids=' '
 
-# A gateway that is started by hand may carry its token in its arguments: no secret leaves the host.
-hide_secrets() {
-    sed -e "s/\(--[a-z-]*token\)[=$us][^$us]*/\1=***/g" -e "s/\(--[a-z-]*password\)[=$us][^$us]*/\1=***/g" \
-        -e "s/\(--[a-z-]*secret\)[=$us][^$us]*/\1=***/g" -e "s/\(--[a-z-]*key\)[=$us][^$us]*/\1=***/g"
+# Arguments may carry tokens, in more ways than can be listed. So only what identifies a gateway is
+# kept: the program, its entry point, the word `gateway` and its port.
+known_arguments() {
+    awk -v us="$us" '{
+        count = split(substr($0, 1, 4000), word, us)
+        line = substr(word[1], 1, 200)
+        sub(/ .*/, "", line)
+        for (i = 2; i <= count && i <= 40; i++) {
+            if (word[i] == "") continue
+            keep = word[i] == "gateway" || word[i] == "--port" || word[i] ~ /^--port=[0-9]+$/ || word[i] ~ /^[0-9]+$/
+            keep = keep || word[i] ~ /^[A-Za-z0-9_.\/@-]+(\.js|\.mjs|\/openclaw)$/
+            line = line us (keep ? word[i] : "***")
+        }
+        print line
+    }'
 }
 
 # Emits one process. The line reading loops keep a name with a newline in it from hiding fields.
@@ -219,7 +232,7 @@ process() {
     echo "cgroup=$cgroup"
     if [ "$1" != 1 ]; then
         printf 'argv='
-        { tr '\0\n' '\037 ' <"$dir/cmdline" | hide_secrets | cut -c 1-2000; } 2>/dev/null
+        { tr '\0\n' '\037 ' <"$dir/cmdline" | known_arguments; } 2>/dev/null
     fi
     return 0
 }
@@ -358,6 +371,12 @@ user_units() {
 }
 
 add_user() {
+    case $USER_HOME in *[[:space:]]*)
+        frame denied user "$USER_NAME" "$USER_UID"
+        echo "failed=the home directory has a blank in its name"
+        return
+        ;;
+    esac
     entry=$USER_NAME:$USER_UID:$USER_GID:$USER_HOME
     case $users in *" $entry "*) ;; *) users="$users$entry " ;; esac
 }
@@ -368,7 +387,8 @@ user_unit() { # USER UID GID HOME
     file=
     for dir in "$4/.config/systemd/user" "$4/.local/share/systemd/user" "$runtime/systemd/transient" \
         /etc/systemd/user /run/systemd/user /usr/local/lib/systemd/user /usr/lib/systemd/user; do
-        if [ -e "$dir/$UNIT" ]; then
+        # A regular file: reading a FIFO that somebody put there would never end.
+        if [ -f "$dir/$UNIT" ]; then
             file=$dir/$UNIT
             break
         fi
@@ -436,12 +456,14 @@ journal_of() { # SCOPE UID
     command -v journalctl >/dev/null 2>&1 || return 0
     if [ "$1" = system ]; then
         set -- "$1" "$2" "UNIT=$UNIT" "_SYSTEMD_UNIT=$UNIT"
+        told_by=_PID=1
     else
         set -- "$1" "$2" "USER_UNIT=$UNIT" "_SYSTEMD_USER_UNIT=$UNIT" "_UID=$2"
+        told_by=_COMM=systemd
     fi
     frame journal "$1" "$2"
     {
-        journalctl -q --no-pager -o short-unix --since=-24h -n 20000 "$3" ${5:+"$5"} \
+        journalctl -q --no-pager -o short-unix --since=-24h -n 20000 "$3" ${5:+"$5"} "$told_by" \
             MESSAGE_ID=5eb03494b6584870a536b337290809b3 \
             MESSAGE_ID=98e322203f7a4ed290d09fe03c09fe15 \
             MESSAGE_ID=be02cf6855d2428ba40df7e9d022f03d \
@@ -516,6 +538,10 @@ config() {
     echo "path=$path"
     if [ ! -e "$path" ]; then
         if [ -x "${path%/*}" ] || [ "$me" = 0 ]; then echo absent=yes; else echo "denied=${path%/*} is closed to this login"; fi
+        return
+    fi
+    if [ ! -f "$path" ]; then
+        echo "denied=$path is not a regular file"
         return
     fi
     if [ ! -r "$path" ]; then
