@@ -417,3 +417,31 @@ fn a_silent_main_process_of_any_name_hangs() {
     facts.http = http("silent 5000");
     assert_eq!(found(&facts), BTreeSet::from(["gateway-hung".to_owned()]));
 }
+
+/// `service.scope` says whose unit is to serve: that one is down, whatever else is there.
+#[test]
+fn the_wanted_scope_is_what_a_finding_is_about() {
+    use clawfleet::model::{ScopeWanted, Subject, UnitScope};
+    let mut facts = case("duplicate-unit-real");
+    facts.listeners = Observed::Known(Vec::new());
+    facts.http = http("refused");
+    for unit in &mut facts.units {
+        unit.active_state = "inactive".into();
+        unit.sub_state = "dead".into();
+        unit.main_pid = 0;
+        unit.n_restarts = Some(0);
+    }
+    for (wanted, system) in [(ScopeWanted::System, true), (ScopeWanted::User, false)] {
+        let mut host = host();
+        host.service.scope = wanted;
+        let findings = diagnose(&host, &facts);
+        let down = findings
+            .iter()
+            .find(|finding| finding.class == clawfleet::model::Class::GatewayDown)
+            .unwrap();
+        match &down.subject {
+            Subject::Unit { scope, .. } => assert_eq!(*scope == UnitScope::System, system),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! The main question: who serves the gateway port, and is that as it should be?
 
 use crate::model::{
-    Class, Confidence, Evidence, Facts, Finding, Host, HttpError, JournalSignature, Role, Subject,
-    Unit, UnitScope,
+    Class, Confidence, Evidence, Facts, Finding, Host, HttpError, JournalSignature, Role,
+    ScopeWanted, Subject, Unit, UnitScope,
 };
 
 use super::ownership::{Holder, Ownership, is_manager, is_service_cgroup};
@@ -168,8 +168,18 @@ impl Case<'_> {
                 .iter()
                 .find(|unit| unit.load_state == "loaded")
         };
-        self.looping()
-            .next()
+        // The inventory may say whose unit it is to be.
+        let wanted = |unit: &&Unit| match (self.host.service.scope, &unit.scope) {
+            (ScopeWanted::System, UnitScope::System) => true,
+            (ScopeWanted::User, UnitScope::User { user, .. }) => {
+                let owner = self.host.service.owner.as_ref();
+                owner.is_none_or(|owner| owner == user)
+            }
+            _ => false,
+        };
+        claims()
+            .find(wanted)
+            .or_else(|| self.looping().next())
             .or_else(|| claims().next())
             .or_else(|| (self.facts.units.len() == 1).then(stopped).flatten())
     }
