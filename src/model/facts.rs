@@ -119,8 +119,6 @@ pub struct Process {
     pub age_s: Option<u64>,
     /// Its cgroup in systemd's hierarchy.
     pub cgroup: String,
-    /// Executable, where the login may read it.
-    pub exe: Option<String>,
     /// Single letter of `/proc/PID/stat`: `T` is stopped, `D` waits in the kernel.
     pub state: Option<char>,
 }
@@ -137,15 +135,6 @@ pub enum UnitScope {
         /// The user's id.
         uid: u32,
     },
-}
-
-/// Whether a user's manager runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UserManager {
-    /// It does.
-    Running,
-    /// It does not, so its units are files and no more.
-    NotRunning,
 }
 
 /// How a unit's properties are known.

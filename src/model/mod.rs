@@ -12,7 +12,7 @@ mod report;
 pub use event::{FleetEvent, HostPhase};
 pub use facts::{
     Facts, GatewayConfig, HttpAnswer, HttpError, HttpFacts, HttpRoute, JournalSignature, Listener,
-    Login, Process, Seen, SystemFacts, Unit, UnitJournal, UnitScope, UserManager,
+    Login, Process, Seen, SystemFacts, Unit, UnitJournal, UnitScope,
 };
 pub use finding::{Class, Confidence, Evidence, Finding, Severity, Subject};
 pub use host::{

@@ -166,7 +166,6 @@ impl Reader {
             start_ticks,
             age_s,
             cgroup: frame.get("cgroup").unwrap_or_default().to_owned(),
-            exe: None,
             state: frame.get("state").and_then(|text| text.chars().next()),
         });
     }

@@ -290,7 +290,8 @@ impl Unit {
         };
         Self {
             // The inventory's name, which was checked, and not what the host calls it.
-            name: host.unit.clone(),
+            // A unit's name may hold a backslash (systemd-escape), which a shell would eat.
+            name: quote(&host.unit),
             scope,
         }
     }
