@@ -5,6 +5,7 @@
 //! output needs a new file and no code.
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test fails by panicking"
 )]
@@ -40,6 +41,7 @@ fn http(words: &str) -> HttpFacts {
     };
     HttpFacts {
         health: Some(health),
+        ..HttpFacts::default()
     }
 }
 
@@ -51,9 +53,11 @@ fn facts(text: &str) -> Facts {
         .unwrap();
     let frames = split(text, &Nonce::new(1));
     assert!(frames.ended, "the probe was recorded whole");
-    let mut facts = parse(&frames, 18_789);
+    let host = host();
+    let services: Vec<_> = host.services().collect();
+    let mut facts = parse(&frames, &services);
     assert_eq!(facts.parse_issues, [""; 0], "the parser knows every line");
-    facts.http = http(answer);
+    facts.gateways[0].http = http(answer);
     facts
 }
 
@@ -124,20 +128,21 @@ fn breaking_a_healthy_host_is_noticed() {
 
     // Not looked is never fine, and nothing is concluded from it.
     let mut blind = healthy();
-    blind.listeners = Observed::Denied("closed".into());
+    blind.sockets = Observed::Denied("closed".into());
+    blind.gateways[0].listeners = Observed::Denied("closed".into());
     assert_eq!(found(&blind), BTreeSet::from(["not-permitted".to_owned()]));
 
     // The naive rule "parent 1 and holds the port" would accuse every system service.
-    let main = healthy().units[0].main_pid;
+    let main = healthy().gateways[0].units[0].main_pid;
     assert_eq!(healthy().process(main).unwrap().ppid, 1);
 
     let mut hung = healthy();
-    hung.http = http("silent 5000");
+    hung.gateways[0].http = http("silent 5000");
     for process in &mut hung.processes {
         process.age_s = Some(3600);
     }
     assert_eq!(found(&hung), BTreeSet::from(["gateway-hung".to_owned()]));
-    hung.http = http("503 other 3");
+    hung.gateways[0].http = http("503 other 3");
     assert_eq!(found(&hung), BTreeSet::from(["gateway-hung".to_owned()]));
     for process in &mut hung.processes {
         process.age_s = Some(4);
@@ -149,7 +154,7 @@ fn breaking_a_healthy_host_is_noticed() {
 
     // A main process that is not the listener: the listener is nobody's.
     let mut orphan = healthy();
-    orphan.units[0].main_pid = 999_999;
+    orphan.gateways[0].units[0].main_pid = 999_999;
     for process in &mut orphan.processes {
         process.cgroup = "/user.slice/user-0.slice/session-3.scope".into();
     }
@@ -157,14 +162,14 @@ fn breaking_a_healthy_host_is_noticed() {
 
     // The same process in the unit's own cgroup is left over, not an orphan.
     let mut leftover = healthy();
-    leftover.units[0].main_pid = 999_999;
+    leftover.gateways[0].units[0].main_pid = 999_999;
     assert!(found(&leftover).contains("leftover-process"));
     assert!(!found(&leftover).contains("orphan-holds-port"));
 
     let mut gone = healthy();
-    gone.listeners = Observed::Known(Vec::new());
-    gone.units[0].active_state = "inactive".into();
-    gone.units[0].main_pid = 0;
+    gone.gateways[0].listeners = Observed::Known(Vec::new());
+    gone.gateways[0].units[0].active_state = "inactive".into();
+    gone.gateways[0].units[0].main_pid = 0;
     assert_eq!(found(&gone), BTreeSet::from(["gateway-down".to_owned()]));
 }
 
@@ -177,8 +182,8 @@ fn a_loop_is_seen_in_every_phase_of_its_cycle() {
         .unwrap();
     for (active, sub) in [("active", "running"), ("activating", "auto-restart")] {
         let mut facts = facts(&text);
-        facts.units[0].active_state = active.into();
-        facts.units[0].sub_state = sub.into();
+        facts.gateways[0].units[0].active_state = active.into();
+        facts.gateways[0].units[0].sub_state = sub.into();
         let found = found(&facts);
         assert!(found.contains("orphan-holds-port"), "{sub}");
         assert!(
@@ -226,10 +231,10 @@ fn case(wanted: &str) -> Facts {
 #[test]
 fn a_proxy_on_another_address_is_no_fault() {
     let mut facts = case("healthy-real");
-    let mut listener = facts.listeners.known().unwrap()[0].clone();
+    let mut listener = facts.gateways[0].listeners.known().unwrap()[0].clone();
     listener.address = "10.0.0.5".parse().unwrap();
     listener.pids = Observed::Known(vec![4711]);
-    let Observed::Known(listeners) = &mut facts.listeners else {
+    let Observed::Known(listeners) = &mut facts.gateways[0].listeners else {
         panic!("the recorded listeners are known");
     };
     listeners.push(listener);
@@ -246,28 +251,33 @@ fn a_proxy_on_another_address_is_no_fault() {
 /// Two gateways of the same unit name on two ports are two services, not a duplicate.
 #[test]
 fn units_of_different_ports_do_not_compete() {
-    let mut facts = case("duplicate-unit-real");
-    assert!(found(&facts).contains("duplicate-unit"));
-    for unit in &mut facts.units {
+    assert!(found(&case("duplicate-unit-real")).contains("duplicate-unit"));
+    let (_, text) = cases()
+        .into_iter()
+        .find(|(name, _)| name == "duplicate-unit-real")
+        .unwrap();
+    let path = "path=/etc/systemd/system/openclaw-gateway.service\n";
+    let apart = text.replacen(path, &format!("{path}port=18790\n"), 1);
+    assert_ne!(text, apart);
+    let mut facts = facts(&apart);
+    assert_eq!(facts.gateways.len(), 2);
+    facts.gateways[1].listeners = facts.gateways[0].listeners.clone();
+    facts.gateways[1].http = facts.gateways[0].http.clone();
+    for unit in facts.gateways.iter_mut().flat_map(|one| &mut one.units) {
+        unit.main_pid = unit.main_pid.max(1);
         unit.journal = Observed::Known(clawfleet::model::UnitJournal::default());
         unit.n_restarts = Some(0);
     }
-    let other = facts
-        .units
-        .iter_mut()
-        .find(|unit| unit.scope == clawfleet::model::UnitScope::System);
-    other.unwrap().port = Some(18_790);
-    assert_eq!(found(&facts), BTreeSet::new());
 }
 
 /// `systemctl stop` on a unit without `SuccessExitStatus=143` leaves it `failed`: that is no crash.
 #[test]
 fn a_stopped_gateway_did_not_crash() {
     let mut facts = case("down");
-    facts.units[0].active_state = "failed".into();
-    facts.units[0].result = "exit-code".into();
-    facts.units[0].exec_main_code = Some(1);
-    facts.units[0].exec_main_status = Some(143);
+    facts.gateways[0].units[0].active_state = "failed".into();
+    facts.gateways[0].units[0].result = "exit-code".into();
+    facts.gateways[0].units[0].exec_main_code = Some(1);
+    facts.gateways[0].units[0].exec_main_status = Some(143);
     assert_eq!(found(&facts), BTreeSet::from(["gateway-down".to_owned()]));
 }
 
@@ -275,7 +285,7 @@ fn a_stopped_gateway_did_not_crash() {
 #[test]
 fn the_manager_beside_its_service_is_no_intruder() {
     let mut facts = case("healthy-real");
-    let Observed::Known(listeners) = &mut facts.listeners else {
+    let Observed::Known(listeners) = &mut facts.gateways[0].listeners else {
         panic!("the recorded listeners are known");
     };
     for listener in listeners {
@@ -296,15 +306,17 @@ fn a_probe_that_was_cut_before_the_units_accuses_nobody() {
     let cut = text.split(" unit system").next().unwrap();
     let frames = split(cut, &Nonce::new(1));
     assert!(!frames.ended);
-    let mut facts = parse(&frames, 18_789);
-    facts.http = http("200 gateway 7");
+    let host = host();
+    let services: Vec<_> = host.services().collect();
+    let mut facts = parse(&frames, &services);
+    facts.gateways[0].http = http("200 gateway 7");
     assert_eq!(found(&facts), BTreeSet::new());
 }
 
 #[test]
 fn one_clean_restart_is_no_loop_and_no_crash() {
     let mut facts = case("crash");
-    let unit = &mut facts.units[0];
+    let unit = &mut facts.gateways[0].units[0];
     unit.active_state = "activating".into();
     unit.sub_state = "auto-restart".into();
     unit.result = "success".into();
@@ -317,7 +329,7 @@ fn one_clean_restart_is_no_loop_and_no_crash() {
         restarts_24h: 1,
         ..clawfleet::model::UnitJournal::default()
     });
-    facts.listeners = Observed::Known(Vec::new());
+    facts.gateways[0].listeners = Observed::Known(Vec::new());
     assert_eq!(
         found(&facts),
         BTreeSet::from(["gateway-starting".to_owned()])
@@ -327,8 +339,8 @@ fn one_clean_restart_is_no_loop_and_no_crash() {
 #[test]
 fn a_unit_that_is_active_without_a_process_serves_nothing() {
     let mut facts = case("down");
-    facts.units[0].active_state = "active".into();
-    facts.units[0].sub_state = "exited".into();
+    facts.gateways[0].units[0].active_state = "active".into();
+    facts.gateways[0].units[0].sub_state = "exited".into();
     assert_eq!(found(&facts), BTreeSet::from(["gateway-down".to_owned()]));
 }
 
@@ -336,8 +348,8 @@ fn a_unit_that_is_active_without_a_process_serves_nothing() {
 #[test]
 fn a_loop_is_seen_by_its_counter_where_the_journal_is_empty() {
     let mut facts = case("healthy-real");
-    facts.units[0].n_restarts = Some(812);
-    facts.units[0].journal = Observed::Known(clawfleet::model::UnitJournal::default());
+    facts.gateways[0].units[0].n_restarts = Some(812);
+    facts.gateways[0].units[0].journal = Observed::Known(clawfleet::model::UnitJournal::default());
     for process in &mut facts.processes {
         process.age_s = Some(5);
     }
@@ -353,18 +365,18 @@ fn a_loop_is_seen_by_its_counter_where_the_journal_is_empty() {
 #[test]
 fn a_disabled_leftover_claims_nothing() {
     let mut facts = case("user-unit");
-    let mut leftover = case("parked").units.remove(0);
+    let mut leftover = case("parked").gateways[0].units.remove(0);
     leftover.unit_file_state = "disabled".into();
-    facts.units.insert(0, leftover.clone());
+    facts.gateways[0].units.insert(0, leftover.clone());
     assert_eq!(found(&facts), BTreeSet::new());
 
     // The user unit is stopped: that one is down, not the leftover.
-    facts.listeners = Observed::Known(Vec::new());
-    facts.http = http("refused");
-    facts.units[0].active_state = "inactive".into();
-    facts.units[1].active_state = "inactive".into();
-    facts.units[1].sub_state = "dead".into();
-    facts.units[1].main_pid = 0;
+    facts.gateways[0].listeners = Observed::Known(Vec::new());
+    facts.gateways[0].http = http("refused");
+    facts.gateways[0].units[0].active_state = "inactive".into();
+    facts.gateways[0].units[1].active_state = "inactive".into();
+    facts.gateways[0].units[1].sub_state = "dead".into();
+    facts.gateways[0].units[1].main_pid = 0;
     let findings = diagnose(&host(), &facts);
     assert_eq!(found(&facts), BTreeSet::from(["gateway-down".to_owned()]));
     match &findings[0].subject {
@@ -392,7 +404,7 @@ fn a_process_in_the_cgroup_of_sshd_is_an_orphan() {
     }
     assert!(found(&facts).contains("duplicate-unit"));
     // With no unit of ours that wants the port, nobody competes.
-    facts.units.clear();
+    facts.gateways[0].units.clear();
     assert_eq!(found(&facts), BTreeSet::new());
 }
 
@@ -400,7 +412,7 @@ fn a_process_in_the_cgroup_of_sshd_is_an_orphan() {
 #[test]
 fn an_unseen_manager_is_not_accused() {
     let mut facts = case("user-unit");
-    facts.units.clear();
+    facts.gateways[0].units.clear();
     facts.users_unseen = vec![1501];
     facts.units_unseen = vec![("user units of claw (uid 1501)".into(), "no answer".into())];
     assert_eq!(found(&facts), BTreeSet::from(["not-permitted".to_owned()]));
@@ -414,7 +426,7 @@ fn a_silent_main_process_of_any_name_hangs() {
         process.comm = "bun".into();
         process.argv = vec!["bun".into(), "server.mjs".into()];
     }
-    facts.http = http("silent 5000");
+    facts.gateways[0].http = http("silent 5000");
     assert_eq!(found(&facts), BTreeSet::from(["gateway-hung".to_owned()]));
 }
 
@@ -423,9 +435,9 @@ fn a_silent_main_process_of_any_name_hangs() {
 fn the_wanted_scope_is_what_a_finding_is_about() {
     use clawfleet::model::{ScopeWanted, Subject, UnitScope};
     let mut facts = case("duplicate-unit-real");
-    facts.listeners = Observed::Known(Vec::new());
-    facts.http = http("refused");
-    for unit in &mut facts.units {
+    facts.gateways[0].listeners = Observed::Known(Vec::new());
+    facts.gateways[0].http = http("refused");
+    for unit in &mut facts.gateways[0].units {
         unit.active_state = "inactive".into();
         unit.sub_state = "dead".into();
         unit.main_pid = 0;

@@ -1,6 +1,7 @@
 //! What people and programs read, as snapshots. The hosts are recorded ones.
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test fails by panicking"
 )]
@@ -29,9 +30,11 @@ fn recorded(case: &str) -> HostOutcome {
         env!("CARGO_MANIFEST_DIR")
     );
     let text = std::fs::read_to_string(path).unwrap();
-    let mut facts = parse(&split(&text, &Nonce::new(1)), 18_789);
+    let host = hosts("VM151").remove(0);
+    let services: Vec<_> = host.services().collect();
+    let mut facts = parse(&split(&text, &Nonce::new(1)), &services);
     let live = text.contains("#? http 200");
-    facts.http = HttpFacts {
+    facts.gateways[0].http = HttpFacts {
         health: Some(if live {
             Ok(HttpAnswer {
                 status: 200,
@@ -42,6 +45,7 @@ fn recorded(case: &str) -> HostOutcome {
         } else {
             Err(HttpError::Refused)
         }),
+        ..HttpFacts::default()
     };
     HostOutcome::Observed(Box::new(facts))
 }
@@ -206,7 +210,7 @@ fn nothing_that_a_host_sends_reaches_the_terminal_raw() {
             process.cgroup = format!("/{evil}");
             process.argv = vec![evil.to_owned()];
         }
-        for unit in &mut facts.units {
+        for unit in &mut facts.gateways[0].units {
             unit.sub_state = evil.to_owned();
             unit.result = evil.to_owned();
         }

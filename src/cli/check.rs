@@ -64,11 +64,14 @@ fn observe(context: &Context, hosts: &[Arc<Host>], limits: Limits) -> Result<Rep
     });
     // Name look-ups run on threads that cannot be stopped; nobody waits for them here.
     runtime.shutdown_background();
+    let reports = judged(hosts, observations);
+    let pairs: Vec<(&Host, &HostReport)> = hosts.iter().map(AsRef::as_ref).zip(&reports).collect();
+    let fleet_findings = diagnose::compare(&pairs);
     Ok(Report {
         started_at,
         elapsed_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
-        hosts: judged(hosts, observations),
-        fleet_findings: Vec::new(),
+        hosts: reports,
+        fleet_findings,
         interrupted: cancel.level() != CancelLevel::Run,
     })
 }

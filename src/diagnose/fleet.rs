@@ -24,10 +24,22 @@ pub fn judge(host: &Host, observation: HostObservation) -> HostReport {
             .map(|error| vec![Evidence::Stage(error.clone())]),
     };
     if let Some(evidence) = unseen {
-        findings.push(Finding::new(Class::NotObserved, Subject::Host, evidence));
+        let finding = Finding::new(Class::NotObserved, Subject::Host, evidence);
+        findings.push(Finding {
+            // What is known to be worked on is not reported as trouble, and is shown all the same.
+            severity: if host.in_maintenance() {
+                Severity::Info
+            } else {
+                finding.severity
+            },
+            ..finding
+        });
     }
     let mut verdict = super::verdict(&findings);
-    if matches!(observation.outcome, HostOutcome::Partial(..)) && verdict < Verdict::Unknown {
+    if matches!(observation.outcome, HostOutcome::Partial(..))
+        && verdict < Verdict::Unknown
+        && !host.in_maintenance()
+    {
         verdict = Verdict::of(Severity::Unknown);
     }
     HostReport {
@@ -36,6 +48,7 @@ pub fn judge(host: &Host, observation: HostObservation) -> HostReport {
         login_command: login_command(host),
         needs_sudo: host.become_root != Become::None,
         unit: host.service.unit.clone(),
+        maintenance: host.in_maintenance(),
         observation,
         verdict,
         findings,

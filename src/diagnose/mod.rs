@@ -5,28 +5,42 @@
 //! of that name want the port, and only then exit codes and messages, to name the cause.
 
 mod catalogue;
+mod drift;
+mod exposure;
 mod fleet;
+mod lasting;
+mod machine;
 mod models;
 mod ownership;
 mod port;
+mod settings;
 mod signs;
 
 pub use catalogue::{Explanation, explain};
+pub use drift::compare;
 pub use fleet::judge;
 
 use crate::model::{
-    Class, Confidence, Evidence, Facts, Finding, Host, Observed, Severity, Subject, Verdict,
+    Class, Evidence, Facts, Finding, Gateway, Host, HttpError, Observed, Role, Severity, Subject,
+    Verdict,
 };
 use ownership::Ownership;
 
 /// Judges one host by what was seen on it. Worst first, causes before their consequences.
 pub fn diagnose(host: &Host, facts: &Facts) -> Vec<Finding> {
-    let ownership = Ownership::of(facts);
-    let mut findings = port::check(host, facts, &ownership);
-    findings.extend(signs::check(host, facts));
-    findings.extend(models::check(facts));
-    findings.extend(not_permitted(facts, &ownership));
-    name_causes(&mut findings);
+    let mut findings = Vec::new();
+    for gateway in &facts.gateways {
+        findings.extend(of_gateway(host, facts, gateway));
+    }
+    findings.extend(lasting::overlaps(facts));
+    findings.extend(exposure::inspector(facts));
+    findings.extend(machine::check(host, facts));
+    findings.extend(not_permitted(facts));
+    if host.in_maintenance() {
+        for finding in &mut findings {
+            finding.severity = Severity::Info;
+        }
+    }
     findings.sort_by(|a, b| {
         a.cause
             .is_some()
@@ -34,6 +48,26 @@ pub fn diagnose(host: &Host, facts: &Facts) -> Vec<Finding> {
             .then(b.severity.cmp(&a.severity))
             .then(a.class.cmp(&b.class))
     });
+    findings
+}
+
+/// Judges one gateway of a host.
+fn of_gateway(host: &Host, facts: &Facts, gateway: &Gateway) -> Vec<Finding> {
+    let ownership = Ownership::of(facts, gateway);
+    let mut findings = port::check(host, facts, gateway, &ownership);
+    findings.extend(machine::role(host, facts, gateway));
+    findings.extend(signs::check(host, facts, gateway));
+    findings.extend(models::check(gateway));
+    findings.extend(exposure::check(facts, gateway));
+    if host.role == Role::Gateway {
+        let version = lasting::package_of(facts, gateway).map(|package| package.version.as_str());
+        findings.extend(settings::check(gateway, version));
+        findings.extend(lasting::check(facts, gateway, &ownership));
+    }
+    name_causes(&mut findings);
+    for finding in &mut findings {
+        finding.gateway = Some(gateway.port);
+    }
     findings
 }
 
@@ -49,7 +83,7 @@ pub fn verdict(findings: &[Finding]) -> Verdict {
 /// One incident has one root. A loop, growth and noise that an earlier class explains are its
 /// consequences, and are shown as such.
 fn name_causes(findings: &mut [Finding]) {
-    const ROOTS: [Class; 9] = [
+    const ROOTS: [Class; 10] = [
         Class::OrphanHoldsPort,
         Class::DuplicateUnit,
         Class::LeftoverProcess,
@@ -58,9 +92,11 @@ fn name_causes(findings: &mut [Finding]) {
         Class::TrueCrash,
         Class::RestartLoop,
         Class::GatewayHung,
+        Class::RoleMismatch,
         Class::GatewayDown,
     ];
-    const CONSEQUENCES: [Class; 5] = [
+    const CONSEQUENCES: [Class; 6] = [
+        Class::ChannelsSuppressed,
         Class::TrueCrash,
         Class::RestartLoop,
         Class::RestartGrowth,
@@ -79,24 +115,21 @@ fn name_causes(findings: &mut [Finding]) {
 }
 
 /// What the probe could not see, and what would show it. Nothing else is concluded from it.
-fn not_permitted(facts: &Facts, ownership: &Ownership<'_>) -> Option<Finding> {
+fn not_permitted(facts: &Facts) -> Option<Finding> {
     let mut evidence = Vec::new();
     let mut unseen = |what: &str, why: &str| {
-        evidence.push(Evidence::Unseen {
+        let one = Evidence::Unseen {
             what: what.to_owned(),
             why: why.to_owned(),
-        });
+        };
+        if !evidence.contains(&one) {
+            evidence.push(one);
+        }
     };
-    if let Some(why) = facts.listeners.unknown_because()
-        && facts.listeners != Observed::NotCollected
+    if let Some(why) = facts.sockets.unknown_because()
+        && facts.sockets != Observed::NotCollected
     {
-        unseen(&format!("who listens on port {}", facts.port), why);
-    }
-    if ownership.hidden_holders {
-        unseen(
-            &format!("which process holds port {}", facts.port),
-            "its owner's open files are closed to this login",
-        );
+        unseen("who listens on the gateway's port", why);
     }
     if facts.system.login.sees_processes == Some(false) {
         unseen("other users' processes", "/proc is mounted with hidepid");
@@ -104,21 +137,29 @@ fn not_permitted(facts: &Facts, ownership: &Ownership<'_>) -> Option<Finding> {
     for (what, why) in &facts.units_unseen {
         unseen(what, why);
     }
-    for unit in &facts.units {
-        if let Observed::Denied(why) = &unit.journal {
-            unseen("the unit's journal", why);
-            break;
+    for gateway in &facts.gateways {
+        if Ownership::of(facts, gateway).hidden_holders {
+            unseen(
+                &format!("which process holds port {}", gateway.port),
+                "its owner's open files are closed to this login",
+            );
         }
-    }
-    if let Some(why) = facts.config.unknown_because()
-        && !matches!(facts.config, Observed::NotCollected)
-    {
-        unseen("the gateway's configuration", why);
-    }
-    if let Some(Err(crate::model::HttpError::NotAsked(why))) = &facts.http.health
-        && facts.listeners.known().is_some_and(|held| !held.is_empty())
-    {
-        unseen("the gateway's HTTP answer", why);
+        for unit in &gateway.units {
+            if let Observed::Denied(why) | Observed::Failed(why) = &unit.journal {
+                unseen("the unit's journal", why);
+            }
+        }
+        if let Observed::Denied(why) | Observed::Failed(why) = &gateway.config {
+            unseen("the gateway's configuration", why);
+        }
+        if let Some(Err(HttpError::NotAsked(why))) = &gateway.http.health
+            && gateway
+                .listeners
+                .known()
+                .is_some_and(|held| !held.is_empty())
+        {
+            unseen("the gateway's HTTP answer", why);
+        }
     }
     if evidence.is_empty() {
         return None;
@@ -128,9 +169,5 @@ fn not_permitted(facts: &Facts, ownership: &Ownership<'_>) -> Option<Finding> {
             "log in as root, or set `become: sudo` for a login that may use it".into(),
         ));
     }
-    Some(Finding {
-        confidence: Confidence::High,
-        severity: Severity::Warning,
-        ..Finding::new(Class::NotPermitted, Subject::Host, evidence)
-    })
+    Some(Finding::new(Class::NotPermitted, Subject::Host, evidence))
 }

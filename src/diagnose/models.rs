@@ -1,17 +1,18 @@
 //! Models that are configured and not used.
 
 use crate::model::{
-    Class, Confidence, Evidence, Facts, Finding, GatewayConfig, JournalSignature, Observed, Subject,
+    Class, Confidence, Evidence, Finding, Gateway, GatewayConfig, JournalSignature, Observed,
+    Subject,
 };
 
 /// Checks the configured models against the gateway's log and its own catalogue of providers.
 ///
 /// A primary that is merely missing from `agents.defaults.models` is *not* skipped, on no version
 /// that was tried; what is skipped is a reference that does not resolve.
-pub(super) fn check(facts: &Facts) -> Option<Finding> {
-    let config = facts.config.known();
+pub(super) fn check(gateway: &Gateway) -> Option<Finding> {
+    let config = gateway.config.known();
     let primary = config.and_then(|config| config.primary.as_deref());
-    let logged = facts.units.iter().find_map(|unit| {
+    let logged = gateway.units.iter().find_map(|unit| {
         let journal = unit.journal.known()?;
         journal.signature(JournalSignature::ModelFallback)
     });

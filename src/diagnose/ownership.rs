@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Facts, Observed, Process, Seen, Unit, UnitScope};
+use crate::model::{Facts, Gateway, Observed, Process, Seen, Unit, UnitScope};
 use crate::probe::is_gateway_like;
 
 /// A process that listens on the gateway port.
@@ -28,8 +28,8 @@ pub(super) struct Ownership<'facts> {
 }
 
 impl<'facts> Ownership<'facts> {
-    pub(super) fn of(facts: &'facts Facts) -> Self {
-        let listeners = facts.listeners.known();
+    pub(super) fn of(facts: &'facts Facts, gateway: &'facts Gateway) -> Self {
+        let listeners = gateway.listeners.known();
         let mut holders: BTreeMap<u32, Holder<'facts>> = BTreeMap::new();
         let mut hidden_holders = false;
         for listener in listeners.into_iter().flatten() {
@@ -49,7 +49,7 @@ impl<'facts> Ownership<'facts> {
             holders.retain(|holder| !is_manager(holder.process));
         }
         // The HTTP question reaches one listener; with several it does not say which.
-        if let ([holder], Some(answer)) = (holders.as_mut_slice(), facts.http.answer()) {
+        if let ([holder], Some(answer)) = (holders.as_mut_slice(), gateway.http.answer()) {
             holder.is_gateway |= answer.is_gateway;
         }
         Self {
@@ -79,23 +79,21 @@ impl<'facts> Ownership<'facts> {
     }
 
     /// Whether that unit manages a holder.
-    pub(super) fn manages(&self, scope: &UnitScope) -> bool {
-        self.holders
-            .iter()
-            .any(|holder| holder.managed_by.is_some_and(|unit| unit.scope == *scope))
+    pub(super) fn manages(&self, unit: &Unit) -> bool {
+        self.holders.iter().any(|holder| {
+            holder
+                .managed_by
+                .is_some_and(|manager| manager.scope == unit.scope && manager.name == unit.name)
+        })
     }
 }
 
 impl<'facts> Holder<'facts> {
     fn new(process: &'facts Process, facts: &'facts Facts) -> Self {
         let managed_by = facts
-            .units
-            .iter()
+            .units()
             .find(|unit| unit.main_pid != 0 && descends_from(facts, process, &[unit.main_pid]));
-        let cgroup_of = facts
-            .units
-            .iter()
-            .find(|unit| sits_in(&process.cgroup, unit));
+        let cgroup_of = facts.units().find(|unit| sits_in(&process.cgroup, unit));
         Self {
             process,
             managed_by,

@@ -1,8 +1,8 @@
 //! The main question: who serves the gateway port, and is that as it should be?
 
 use crate::model::{
-    Class, Confidence, Evidence, Facts, Finding, Host, HttpError, JournalSignature, Role,
-    ScopeWanted, Subject, Unit, UnitScope,
+    Class, Confidence, Evidence, Facts, Finding, Gateway, Host, HttpError, JournalSignature, Role,
+    ScopeWanted, ServiceSpec, Subject, Unit, UnitScope,
 };
 
 use super::ownership::{Holder, Ownership, is_manager, is_service_cgroup};
@@ -19,8 +19,18 @@ const YOUNG_S: u64 = 120;
 /// `EX_CONFIG`: a broken configuration, or a port that another gateway holds.
 const EXIT_CONFIG: i32 = 78;
 
-pub(super) fn check(host: &Host, facts: &Facts, ownership: &Ownership<'_>) -> Vec<Finding> {
-    if host.role == Role::None && ownership.holders.is_empty() {
+pub(super) fn check(
+    host: &Host,
+    facts: &Facts,
+    gateway: &Gateway,
+    ownership: &Ownership<'_>,
+) -> Vec<Finding> {
+    if host.role == Role::None {
+        return Vec::new();
+    }
+    // A gateway that was started by hand on a port of its own, and that nobody expects there, is in
+    // nobody's way.
+    if gateway.named.is_none() && gateway.units.is_empty() {
         return Vec::new();
     }
     // With some managers unasked, "no unit manages it" and "no unit runs" would be guesses.
@@ -29,7 +39,9 @@ pub(super) fn check(host: &Host, facts: &Facts, ownership: &Ownership<'_>) -> Ve
     }
     let case = Case {
         host,
+        service: host.services().find(|service| service.port == gateway.port),
         facts,
+        gateway,
         ownership,
     };
     let mut findings = Vec::new();
@@ -44,7 +56,9 @@ pub(super) fn check(host: &Host, facts: &Facts, ownership: &Ownership<'_>) -> Ve
 
 struct Case<'a> {
     host: &'a Host,
+    service: Option<&'a ServiceSpec>,
     facts: &'a Facts,
+    gateway: &'a Gateway,
     ownership: &'a Ownership<'a>,
 }
 
@@ -67,17 +81,17 @@ impl Case<'_> {
             return None;
         }
         let held = Evidence::PortHolder {
-            port: self.facts.port,
+            port: self.gateway.port,
             process: process.clone(),
         };
-        let states = || self.facts.units.iter().map(state);
+        let states = || self.gateway.units.iter().map(state);
         if !holder.is_gateway {
             let mut evidence = vec![held];
             evidence.extend(self.http_evidence());
             evidence.extend(states());
             return Some(Finding::new(
                 Class::ForeignProcessOnPort,
-                Subject::Port(self.facts.port),
+                Subject::Port(self.gateway.port),
                 evidence,
             ));
         }
@@ -105,7 +119,7 @@ impl Case<'_> {
         if is_service_cgroup(&process.cgroup) {
             // Without a unit of ours that claims the port, that service is simply where the
             // gateway runs: nobody competes.
-            if !self.facts.units.iter().any(Unit::claims_port) {
+            if !self.gateway.units.iter().any(Unit::claims_port) {
                 return None;
             }
             // Some manager starts it: another user's, a differently named unit, or a container.
@@ -119,7 +133,7 @@ impl Case<'_> {
             evidence.extend(states());
             return Some(Finding::new(
                 Class::DuplicateUnit,
-                Subject::Port(self.facts.port),
+                Subject::Port(self.gateway.port),
                 evidence,
             ));
         }
@@ -128,7 +142,7 @@ impl Case<'_> {
             Evidence::Unmanaged {
                 pid: process.pid,
                 units: self
-                    .facts
+                    .gateway
                     .units
                     .iter()
                     .map(|unit| unit.scope.clone())
@@ -136,7 +150,7 @@ impl Case<'_> {
             },
         ];
         evidence.extend(states());
-        for unit in &self.facts.units {
+        for unit in &self.gateway.units {
             if let Some(journal) = unit.journal.known().filter(|known| known.restarts_24h > 0) {
                 evidence.push(restarts(unit, journal));
             }
@@ -152,7 +166,7 @@ impl Case<'_> {
             },
             ..Finding::new(
                 Class::OrphanHoldsPort,
-                about.map_or(Subject::Port(self.facts.port), subject),
+                about.map_or(Subject::Port(self.gateway.port), subject),
                 evidence,
             )
         })
@@ -161,36 +175,38 @@ impl Case<'_> {
     /// The unit that should serve the port: one that loops for it, or else one that is enabled or
     /// up. A disabled leftover is none, or a remedy would bring it back to life.
     fn principal(&self) -> Option<&Unit> {
-        let claims = || self.facts.units.iter().filter(|unit| unit.claims_port());
+        let claims = || self.gateway.units.iter().filter(|unit| unit.claims_port());
         let stopped = || {
-            self.facts
+            self.gateway
                 .units
                 .iter()
                 .find(|unit| unit.load_state == "loaded")
         };
         // The inventory may say whose unit it is to be.
-        let wanted = |unit: &&Unit| match (self.host.service.scope, &unit.scope) {
-            (ScopeWanted::System, UnitScope::System) => true,
-            (ScopeWanted::User, UnitScope::User { user, .. }) => {
-                let owner = self.host.service.owner.as_ref();
-                owner.is_none_or(|owner| owner == user)
-            }
-            _ => false,
+        let wanted = |unit: &&Unit| {
+            self.service
+                .is_some_and(|service| match (service.scope, &unit.scope) {
+                    (ScopeWanted::System, UnitScope::System) => true,
+                    (ScopeWanted::User, UnitScope::User { user, .. }) => {
+                        service.owner.as_ref().is_none_or(|owner| owner == user)
+                    }
+                    _ => false,
+                })
         };
         claims()
             .find(wanted)
             .or_else(|| self.looping().next())
             .or_else(|| claims().next())
-            .or_else(|| (self.facts.units.len() == 1).then(stopped).flatten())
+            .or_else(|| (self.gateway.units.len() == 1).then(stopped).flatten())
     }
 
     /// The port is managed; does another unit of that name claim it as well?
     fn duplicate(&self) -> Option<Finding> {
         let claims: Vec<&Unit> = self
-            .facts
+            .gateway
             .units
             .iter()
-            .filter(|unit| unit.port.is_none_or(|port| port == self.facts.port))
+            .filter(|unit| unit.port.is_none_or(|port| port == self.gateway.port))
             .filter(|unit| unit.claims_port())
             .filter(|unit| !self.runs_elsewhere(unit))
             .collect();
@@ -224,7 +240,7 @@ impl Case<'_> {
         }
         Some(Finding::new(
             Class::DuplicateUnit,
-            Subject::Port(self.facts.port),
+            Subject::Port(self.gateway.port),
             evidence,
         ))
     }
@@ -234,7 +250,7 @@ impl Case<'_> {
     fn runs_elsewhere(&self, unit: &Unit) -> bool {
         const LONG_S: u64 = 600;
         unit.sub_state == "running"
-            && !self.ownership.manages(&unit.scope)
+            && !self.ownership.manages(unit)
             && self.ownership.listening == Some(true)
             && self.main_age(unit).is_some_and(|age_s| age_s > LONG_S)
     }
@@ -243,7 +259,7 @@ impl Case<'_> {
     /// port itself, between two ends of its own, crashes: the snapshot fell into its short life.
     fn loops(&self, findings: &mut Vec<Finding>) {
         for unit in self.looping() {
-            if self.ownership.manages(&unit.scope) && died_by_itself(unit) {
+            if self.ownership.manages(unit) && died_by_itself(unit) {
                 findings.push(self.ended_badly(unit));
             }
             findings.push(Finding::new(
@@ -255,13 +271,16 @@ impl Case<'_> {
     }
 
     fn looping(&self) -> impl Iterator<Item = &Unit> {
-        self.facts.units.iter().filter(|unit| self.is_looping(unit))
+        self.gateway
+            .units
+            .iter()
+            .filter(|unit| self.is_looping(unit))
     }
 
     /// A looping unit reads `active (running)` for most of each cycle, so the state alone does not
     /// show it: a young main process that does not hold the port, with restarts behind it, does.
     fn is_looping(&self, unit: &Unit) -> bool {
-        let serves = self.ownership.manages(&unit.scope);
+        let serves = self.ownership.manages(unit);
         if unit.sub_state == "auto-restart" || unit.sub_state == "auto-restart-queued" {
             // A port that another process holds will fail the next start, too. Otherwise one restart
             // after a clean end (a change of the configuration) is no loop.
@@ -279,7 +298,7 @@ impl Case<'_> {
         }
         // A unit whose port another process holds cannot succeed: one restart is a loop's beginning.
         let enough = match self.ownership.listening {
-            Some(true) if !self.ownership.manages(&unit.scope) => 1,
+            Some(true) if !self.ownership.manages(unit) => 1,
             _ => LOOP_RESTARTS_10M,
         };
         match unit.journal.known() {
@@ -296,7 +315,7 @@ impl Case<'_> {
             None => {
                 unit.n_restarts
                     .is_some_and(|count| count >= LOOP_RESTARTS_10M)
-                    && !self.ownership.manages(&unit.scope)
+                    && !self.ownership.manages(unit)
             }
         }
     }
@@ -321,7 +340,7 @@ impl Case<'_> {
         if holder.is_none() && !self.ownership.hidden_holders {
             return None;
         }
-        let mut evidence = match self.facts.http.health.as_ref()? {
+        let mut evidence = match self.gateway.http.health.as_ref()? {
             Ok(answer) if answer.status >= 500 => vec![Evidence::HttpAnswered(answer.clone())],
             Err(HttpError::NoAnswer { waited_ms }) => vec![Evidence::HttpSilent {
                 waited_ms: *waited_ms,
@@ -336,7 +355,7 @@ impl Case<'_> {
                 return Some(self.starting(process.age_s.unwrap_or(0), holder.managed_by));
             }
             evidence.push(Evidence::PortHolder {
-                port: self.facts.port,
+                port: self.gateway.port,
                 process: process.clone(),
             });
             if let Some(state) = process.state.filter(|state| matches!(state, 'T' | 'D')) {
@@ -349,7 +368,7 @@ impl Case<'_> {
         let about = holder.and_then(|holder| holder.managed_by);
         Some(Finding::new(
             Class::GatewayHung,
-            about.map_or(Subject::Port(self.facts.port), subject),
+            about.map_or(Subject::Port(self.gateway.port), subject),
             evidence,
         ))
     }
@@ -358,7 +377,7 @@ impl Case<'_> {
     fn silent(&self, findings: &mut Vec<Finding>) {
         findings.extend(self.duplicate());
         let troubled: Vec<&Unit> = self
-            .facts
+            .gateway
             .units
             .iter()
             .filter(|unit| {
@@ -379,7 +398,7 @@ impl Case<'_> {
             return;
         }
         let trying = self
-            .facts
+            .gateway
             .units
             .iter()
             .find(|unit| unit.is_up_or_trying() && unit.active_state != "deactivating");
@@ -396,13 +415,10 @@ impl Case<'_> {
                 return;
             }
         }
-        if self.host.role == Role::None {
-            return;
-        }
         let mut evidence = vec![Evidence::NobodyListens {
-            port: self.facts.port,
+            port: self.gateway.port,
         }];
-        evidence.extend(self.facts.units.iter().map(state));
+        evidence.extend(self.gateway.units.iter().map(state));
         if let Some((unit, age_s)) = trying.and_then(|unit| Some((unit, self.main_age(unit)?))) {
             evidence.push(Evidence::UnitAge {
                 scope: unit.scope.clone(),
@@ -418,7 +434,7 @@ impl Case<'_> {
             },
             ..Finding::new(
                 Class::GatewayDown,
-                about.map_or(Subject::Port(self.facts.port), subject),
+                about.map_or(Subject::Port(self.gateway.port), subject),
                 evidence,
             )
         });
@@ -428,7 +444,7 @@ impl Case<'_> {
         let scope = unit.map_or(UnitScope::System, |unit| unit.scope.clone());
         Finding::new(
             Class::GatewayStarting,
-            unit.map_or(Subject::Port(self.facts.port), subject),
+            unit.map_or(Subject::Port(self.gateway.port), subject),
             vec![Evidence::UnitAge { scope, age_s }],
         )
     }
@@ -444,7 +460,7 @@ impl Case<'_> {
             evidence.insert(
                 0,
                 Evidence::NobodyListens {
-                    port: self.facts.port,
+                    port: self.gateway.port,
                 },
             );
         }
@@ -476,7 +492,7 @@ impl Case<'_> {
     }
 
     fn http_evidence(&self) -> Option<Evidence> {
-        match self.facts.http.health.as_ref()? {
+        match self.gateway.http.health.as_ref()? {
             Ok(answer) => Some(Evidence::HttpAnswered(answer.clone())),
             Err(HttpError::NoAnswer { waited_ms }) => Some(Evidence::HttpSilent {
                 waited_ms: *waited_ms,
@@ -508,7 +524,7 @@ fn was_stopped(unit: &Unit) -> bool {
     )
 }
 
-fn state(unit: &Unit) -> Evidence {
+pub(super) fn state(unit: &Unit) -> Evidence {
     Evidence::UnitState {
         scope: unit.scope.clone(),
         active: unit.active_state.clone(),

@@ -32,6 +32,7 @@ pub async fn run(
         running: Vec::new(),
         queue: (0..hosts.len()).collect(),
     };
+    let digest_key: Arc<str> = super::remote::digest_key().into();
     let handshakes = Arc::new(Semaphore::new(limits.handshakes));
     let mut workers: JoinSet<(usize, HostObservation)> = JoinSet::new();
     let mut ids = std::collections::HashMap::new();
@@ -51,8 +52,13 @@ pub async fn run(
                 clock: Arc::clone(&clock),
             });
             watch(FleetEvent::HostStarted { host: index });
-            let work =
-                worker::observe(host, Arc::clone(&transport), Arc::clone(&handshakes), clock);
+            let work = worker::observe(
+                host,
+                Arc::clone(&transport),
+                Arc::clone(&handshakes),
+                clock,
+                Arc::clone(&digest_key),
+            );
             let task = workers.spawn(async move { (index, work.await) });
             ids.insert(task.id(), index);
         }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::remote;
 use crate::model::{
-    Facts, Host, HttpAnswer, HttpError, HttpRoute, Listener, Observed, TransportKind,
+    Gateway, Host, HttpAnswer, HttpError, HttpRoute, Listener, Observed, TransportKind,
 };
 use crate::probe::{self, is_gateway_body};
 use crate::ssh::{ForwardError, Session, Stream};
@@ -28,17 +28,17 @@ pub(super) enum Asked {
     Forbidden(String),
 }
 
-/// Asks the gateway port at one address, as the host itself would.
+/// Asks a gateway's port at one address, as the host itself would.
 pub(super) async fn ask<S: Session>(
     session: &S,
     host: &Host,
-    address: &str,
+    (address, port): (&str, u16),
     deadline: Instant,
 ) -> Asked {
     let begin = Instant::now();
     let left = deadline.saturating_duration_since(begin);
     let limit = host.thresholds.http_timeout.min(left);
-    let stream = match timeout(limit, session.forward(address, host.service.port)).await {
+    let stream = match timeout(limit, session.forward(address, port)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(ForwardError::Refused)) => return Asked::Answered(Err(HttpError::Refused)),
         Ok(Err(ForwardError::Forbidden(why))) => return Asked::Forbidden(why),
@@ -47,19 +47,21 @@ pub(super) async fn ask<S: Session>(
         Err(_) => return Asked::Answered(Err(no_answer(begin, limit, host))),
     };
     let left = limit.saturating_sub(begin.elapsed());
-    Asked::Answered(match timeout(left, get(stream, host)).await {
-        Ok(Ok((status, is_gateway))) => Ok(HttpAnswer {
-            status,
-            latency_ms: millis(begin.elapsed()),
-            is_gateway,
-            route: match host.transport {
-                TransportKind::Ssh => HttpRoute::Forwarded,
-                TransportKind::Local => HttpRoute::Direct,
-            },
-        }),
-        Ok(Err(why)) => Err(HttpError::Broken(why)),
-        Err(_) => Err(no_answer(begin, limit, host)),
-    })
+    Asked::Answered(
+        match timeout(left, get(stream, health_path(host, port), port)).await {
+            Ok(Ok((status, is_gateway))) => Ok(HttpAnswer {
+                status,
+                latency_ms: millis(begin.elapsed()),
+                is_gateway,
+                route: match host.transport {
+                    TransportKind::Ssh => HttpRoute::Forwarded,
+                    TransportKind::Local => HttpRoute::Direct,
+                },
+            }),
+            Ok(Err(why)) => Err(HttpError::Broken(why)),
+            Err(_) => Err(no_answer(begin, limit, host)),
+        },
+    )
 }
 
 /// Takes the first answer, or asks again where it could not be had at loopback: a gateway may
@@ -67,11 +69,12 @@ pub(super) async fn ask<S: Session>(
 pub(super) async fn settle<S: Session>(
     session: &S,
     host: &Host,
-    facts: &Facts,
+    gateway: &Gateway,
     asked: Asked,
     deadline: Instant,
 ) -> Result<HttpAnswer, HttpError> {
-    let listeners = facts.listeners.known();
+    let port = gateway.port;
+    let listeners = gateway.listeners.known();
     if listeners.is_some_and(Vec::is_empty) {
         return Err(HttpError::Refused);
     }
@@ -79,10 +82,10 @@ pub(super) async fn settle<S: Session>(
     match (asked, elsewhere) {
         (Asked::Forbidden(_), address) => {
             let address = address.unwrap_or_else(|| LOOPBACK.to_owned());
-            ask_on_host(session, host, &address, deadline).await
+            ask_on_host(session, host, (&address, port), deadline).await
         }
         (Asked::Answered(Err(HttpError::Refused)), Some(address)) => {
-            match ask(session, host, &address, deadline).await {
+            match ask(session, host, (&address, port), deadline).await {
                 Asked::Answered(answer) => answer,
                 Asked::Forbidden(why) => Err(HttpError::NotAsked(why)),
             }
@@ -94,7 +97,7 @@ pub(super) async fn settle<S: Session>(
                 > host.thresholds.http_timeout =>
         {
             let address = address.unwrap_or_else(|| LOOPBACK.to_owned());
-            match ask(session, host, &address, deadline).await {
+            match ask(session, host, (&address, port), deadline).await {
                 Asked::Answered(answer) => answer,
                 Asked::Forbidden(_) => Err(HttpError::NoAnswer { waited_ms }),
             }
@@ -107,11 +110,11 @@ pub(super) async fn settle<S: Session>(
 async fn ask_on_host<S: Session>(
     session: &S,
     host: &Host,
-    address: &str,
+    target: (&str, u16),
     deadline: Instant,
 ) -> Result<HttpAnswer, HttpError> {
     let nonce = remote::nonce().map_err(HttpError::NotAsked)?;
-    let script = probe::http_script(host, &nonce, address);
+    let script = probe::http_script(host, &nonce, target, health_path(host, target.1));
     let limit = host.thresholds.http_timeout + remote::WATCHDOG_MARGIN;
     let output = remote::run(session, &script, deadline.min(Instant::now() + limit)).await;
     probe::parse_on_host(&String::from_utf8_lossy(&output.stdout), &nonce)
@@ -132,7 +135,13 @@ fn other_address(listeners: &[Listener]) -> Option<String> {
         .map(|listener| listener.address.to_string())
 }
 
-async fn get(stream: Stream, host: &Host) -> Result<(u16, bool), String> {
+/// The path that answers when the gateway on that port lives.
+fn health_path(host: &Host, port: u16) -> &str {
+    let service = host.services().find(|service| service.port == port);
+    &service.unwrap_or(&host.service).health_path
+}
+
+async fn get(stream: Stream, path: &str, port: u16) -> Result<(u16, bool), String> {
     let words = |error: &dyn std::error::Error| {
         // hyper says what, its source says why.
         let cause = error.source().map(ToString::to_string);
@@ -141,8 +150,8 @@ async fn get(stream: Stream, host: &Host) -> Result<(u16, bool), String> {
     let (mut sender, connection) = http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
         .await
         .map_err(|error| words(&error))?;
-    let request = Request::get(host.service.health_path.as_str())
-        .header("host", format!("127.0.0.1:{}", host.service.port))
+    let request = Request::get(path)
+        .header("host", format!("127.0.0.1:{port}"))
         .header(
             "user-agent",
             concat!("clawfleet/", env!("CARGO_PKG_VERSION")),

@@ -1,7 +1,9 @@
 //! One host's life: a permit, one connection, one probe and one HTTP question, an observation.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -29,11 +31,14 @@ pub(super) async fn observe(
     transport: Arc<AnyTransport>,
     handshakes: Arc<Semaphore>,
     clock: Arc<StageClock>,
+    digest_key: Arc<str>,
 ) -> HostObservation {
     let begin = Instant::now();
     let outcome = match host.transport {
-        TransportKind::Ssh => reach(&host, &transport.ssh, &handshakes, &clock).await,
-        TransportKind::Local => reach(&host, &transport.local, &handshakes, &clock).await,
+        TransportKind::Ssh => reach(&host, &transport.ssh, &handshakes, &clock, &digest_key).await,
+        TransportKind::Local => {
+            reach(&host, &transport.local, &handshakes, &clock, &digest_key).await
+        }
     };
     tracing::debug!(host = %host.name, outcome = outcome.id(), elapsed = ?begin.elapsed(), "done");
     HostObservation {
@@ -48,6 +53,7 @@ async fn reach<T: Transport>(
     transport: &T,
     handshakes: &Semaphore,
     clock: &Arc<StageClock>,
+    digest_key: &str,
 ) -> HostOutcome {
     let permit = handshakes.acquire().await;
     let deadline = Instant::now() + host.timeouts.host;
@@ -69,17 +75,19 @@ async fn reach<T: Transport>(
             ));
         }
     };
-    let outcome = ask(host, &session, deadline, clock).await;
+    let outcome = ask(host, &session, deadline, clock, digest_key).await;
     session.close().await;
     outcome
 }
 
-/// The probe and the HTTP question travel at once on the same connection.
+/// The probe and the HTTP questions travel at once on the same connection. Gateways that only the
+/// probe found are asked after it.
 async fn ask<S: Session>(
     host: &Host,
     session: &S,
     deadline: Instant,
     clock: &StageClock,
+    digest_key: &str,
 ) -> HostOutcome {
     let nonce = match remote::nonce() {
         Ok(nonce) => nonce,
@@ -88,27 +96,64 @@ async fn ask<S: Session>(
     let script = probe::probe_script(ProbeRequest {
         host,
         nonce: &nonce,
+        digest_key,
         use_ss: true,
     });
     let exec_deadline = deadline.min(Instant::now() + host.timeouts.exec + remote::WATCHDOG_MARGIN);
-    let (output, health) = tokio::join!(
-        remote::run(session, &script, exec_deadline),
-        http::ask(session, host, http::LOOPBACK, deadline),
-    );
+    let asked_at = jiff::Timestamp::now();
+    let named = join_all(host.services().map(|service| async {
+        let target = (http::LOOPBACK, service.port);
+        (
+            service.port,
+            http::ask(session, host, target, deadline).await,
+        )
+    }));
+    let (output, named) = tokio::join!(remote::run(session, &script, exec_deadline), named);
+    let answered_at = jiff::Timestamp::now();
     let stage = clock.current();
     let text = String::from_utf8_lossy(&output.stdout);
     let frames = probe::split(&text, &nonce);
     if frames.frames.is_empty() {
         return nothing_came(host, &output, stage);
     }
-    let mut facts = probe::parse(&frames, host.service.port);
-    facts.http.health = Some(http::settle(session, host, &facts, health, deadline).await);
+    let services: Vec<_> = host.services().collect();
+    let mut facts = probe::parse(&frames, &services);
+    facts.system.clock_ahead_s = facts
+        .system
+        .clock_s
+        .and_then(|clock_s| ahead(clock_s, asked_at, answered_at));
+    let mut named: HashMap<u16, http::Asked> = named.into_iter().collect();
+    let answers = join_all(facts.gateways.iter().map(|gateway| {
+        let asked = named.remove(&gateway.port);
+        async move {
+            let asked = match asked {
+                Some(asked) => asked,
+                None => http::ask(session, host, (http::LOOPBACK, gateway.port), deadline).await,
+            };
+            http::settle(session, host, gateway, asked, deadline).await
+        }
+    }))
+    .await;
+    for (gateway, health) in facts.gateways.iter_mut().zip(answers) {
+        gateway.http.health = Some(health);
+    }
     clock.enter(Stage::Parse);
     if frames.ended {
         HostOutcome::Observed(Box::new(facts))
     } else {
         partial(facts, &output)
     }
+}
+
+/// How far a clock is outside of the time in which it was read: 0 within it.
+fn ahead(clock_s: u64, asked_at: jiff::Timestamp, answered_at: jiff::Timestamp) -> Option<i64> {
+    let clock_s = i64::try_from(clock_s).ok()?;
+    let (begin, end) = (asked_at.as_second(), answered_at.as_second());
+    Some(if clock_s < begin {
+        clock_s.saturating_sub(begin)
+    } else {
+        clock_s.saturating_sub(end).max(0)
+    })
 }
 
 /// No frame came: why not? The command's end and its error output tell.

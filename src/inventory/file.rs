@@ -59,6 +59,8 @@ pub(super) struct RawThresholds {
     pub(super) failed_starts_per_hour: Option<Spanned<u32>>,
     pub(super) http_timeout: Option<Spanned<Span>>,
     pub(super) startup_grace: Option<Spanned<Span>>,
+    pub(super) clock_skew: Option<Spanned<Span>>,
+    pub(super) disk_free_percent: Option<Spanned<Percent>>,
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -195,6 +197,27 @@ impl<'de> Deserialize<'de> for Port {
             .filter(|port| *port != 0)
             .map(Self)
             .ok_or_else(|| de::Error::custom("a port is a number from 1 to 65535"))
+    }
+}
+
+/// A share in percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Percent(u32);
+
+impl From<Percent> for u64 {
+    fn from(percent: Percent) -> Self {
+        percent.0.into()
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_json::Value::deserialize(deserializer)?
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok())
+            .filter(|percent| *percent <= 100)
+            .map(Self)
+            .ok_or_else(|| de::Error::custom("a share is a number from 0 to 100"))
     }
 }
 

@@ -63,11 +63,14 @@ impl Resolver<'_> {
                 port: values.number("service.port"),
                 health_path: values.text("service.health_path"),
             },
+            more_services: Vec::new(),
             thresholds: Thresholds {
                 restarts_per_day: values.number("thresholds.restarts_per_day"),
                 failed_starts_per_hour: values.number("thresholds.failed_starts_per_hour"),
                 http_timeout: values.time("thresholds.http_timeout"),
                 startup_grace: values.time("thresholds.startup_grace"),
+                clock_skew: values.time("thresholds.clock_skew"),
+                disk_free_percent: values.number("thresholds.disk_free_percent"),
             },
             timeouts: Timeouts {
                 dns: values.time("timeouts.dns"),

@@ -108,6 +108,11 @@ pub(super) fn settings_of(scope: &RawScope) -> Vec<Setting> {
         "thresholds.startup_grace",
         thresholds.startup_grace.as_ref(),
     );
+    list.time("thresholds.clock_skew", thresholds.clock_skew.as_ref());
+    list.number(
+        "thresholds.disk_free_percent",
+        thresholds.disk_free_percent.as_ref(),
+    );
     let timeouts = &scope.timeouts;
     list.time("timeouts.dns", timeouts.dns.as_ref());
     list.time("timeouts.tcp", timeouts.tcp.as_ref());
@@ -189,6 +194,8 @@ pub(super) fn built_in() -> Vec<Setting> {
         ("thresholds.failed_starts_per_hour", SettingValue::Number(5)),
         ("thresholds.http_timeout", seconds(5)),
         ("thresholds.startup_grace", seconds(180)),
+        ("thresholds.clock_skew", seconds(30)),
+        ("thresholds.disk_free_percent", SettingValue::Number(5)),
         ("timeouts.dns", seconds(5)),
         ("timeouts.tcp", seconds(5)),
         ("timeouts.kex", seconds(10)),

@@ -9,14 +9,12 @@ use super::Observed;
 pub struct Facts {
     /// The machine and the login.
     pub system: SystemFacts,
-    /// The gateway port that was looked at.
-    pub port: u16,
-    /// Sockets that listen on that port; `Known` and empty means that nobody listens.
-    pub listeners: Observed<Vec<Listener>>,
+    /// The gateways of the host: those that the inventory names first, then those that were found.
+    pub gateways: Vec<Gateway>,
+    /// Every listening socket on a gateway's port, and every one that a gateway's process holds.
+    pub sockets: Observed<Vec<Listener>>,
     /// Listeners, their ancestors, units' main processes and everything that looks like a gateway.
     pub processes: Vec<Process>,
-    /// The system unit and the user units of that name; empty where none exists.
-    pub units: Vec<Unit>,
     /// Whether every manager that could be asked was asked. Until then nothing is known of who
     /// manages a process.
     pub units_complete: bool,
@@ -26,10 +24,12 @@ pub struct Facts {
     pub users_unseen: Vec<u32>,
     /// Users whose manager or unit could not be asked, and why.
     pub units_unseen: Vec<(String, String)>,
-    /// What the gateway port answered.
-    pub http: HttpFacts,
-    /// The settings of `openclaw.json` that checks need; never a secret.
-    pub config: Observed<GatewayConfig>,
+    /// Packages that the gateways run from.
+    pub packages: Vec<Package>,
+    /// Files that hold secrets, and the directories above them.
+    pub modes: Vec<FileMode>,
+    /// File systems that a gateway writes to.
+    pub disks: Vec<Disk>,
     /// Lines of the probe's output that made no sense, capped.
     pub parse_issues: Vec<String>,
 }
@@ -44,6 +44,78 @@ impl Facts {
     pub fn process(&self, pid: u32) -> Option<&Process> {
         self.processes.iter().find(|process| process.pid == pid)
     }
+
+    /// Returns the file or directory with that path, if its mode was read.
+    pub fn mode(&self, path: &str) -> Option<&FileMode> {
+        self.modes.iter().find(|mode| mode.path == path)
+    }
+
+    /// Returns every unit of every gateway.
+    pub fn units(&self) -> impl Iterator<Item = &Unit> {
+        self.gateways.iter().flat_map(|gateway| &gateway.units)
+    }
+}
+
+/// One gateway service of a host: a port, and all that has to do with it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Gateway {
+    /// Its port.
+    pub port: u16,
+    /// The unit that the inventory names for it; `None` for a gateway that was found.
+    pub named: Option<String>,
+    /// Sockets that listen on that port; `Known` and empty means that nobody listens.
+    pub listeners: Observed<Vec<Listener>>,
+    /// The units that start a gateway on that port; empty where none exists.
+    pub units: Vec<Unit>,
+    /// What the port answered.
+    pub http: HttpFacts,
+    /// The settings of its `openclaw.json` that checks need; never a secret.
+    pub config: Observed<GatewayConfig>,
+}
+
+impl Gateway {
+    /// Returns what an operator calls it: its unit's name.
+    pub fn name(&self) -> &str {
+        let first = self.units.first().map(|unit| unit.name.as_str());
+        self.named.as_deref().or(first).unwrap_or("no unit")
+    }
+}
+
+/// An installed package of the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// Its directory.
+    pub root: String,
+    /// Its version.
+    pub version: String,
+    /// When its description was written, seconds since the epoch.
+    pub changed_s: u64,
+}
+
+/// The mode of a file or directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileMode {
+    /// Its path, links followed.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// When it was written, seconds since the epoch.
+    pub changed_s: u64,
+}
+
+/// A mounted file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Where it is mounted.
+    pub mount: String,
+    /// Its size, KiB.
+    pub size_kib: u64,
+    /// What is left for other users than root, KiB.
+    pub free_kib: u64,
 }
 
 /// The machine, its clock and the login's rights.
@@ -61,6 +133,9 @@ pub struct SystemFacts {
     pub uptime_s: Option<u64>,
     /// The host's clock, seconds since the epoch.
     pub clock_s: Option<u64>,
+    /// How far the host's clock is ahead of the controller's (behind: negative), in seconds, with
+    /// the time that the answer travelled taken in its favour.
+    pub clock_ahead_s: Option<i64>,
     /// Who the probe ran as.
     pub login: Login,
 }
@@ -98,6 +173,10 @@ pub struct Listener {
     pub inode: u64,
     /// Processes that hold the socket.
     pub pids: Observed<Vec<u32>>,
+    /// Connections that wait to be accepted.
+    pub waiting: Option<u32>,
+    /// How many may wait.
+    pub backlog: Option<u32>,
 }
 
 /// One process.
@@ -181,12 +260,53 @@ pub struct Unit {
     pub kill_mode: String,
     /// `Restart`.
     pub restart: String,
+    /// `RestartUSec`, µs.
+    pub restart_us: Option<u64>,
+    /// `StartLimitBurst`.
+    pub start_limit_burst: Option<u32>,
+    /// `StartLimitIntervalUSec`, µs; 0 is no limit.
+    pub start_limit_interval_us: Option<u64>,
+    /// `TimeoutStopUSec`, µs; `u64::MAX` is for ever.
+    pub timeout_stop_us: Option<u64>,
+    /// `RestartPreventExitStatus`.
+    pub restart_prevent: Option<String>,
+    /// `NeedDaemonReload`.
+    pub needs_reload: Option<bool>,
+    /// Seconds since its last change of state.
+    pub in_state_s: Option<u64>,
     /// The gateway port that its command line or environment names.
     pub port: Option<u16>,
+    /// What stands in its files.
+    pub file: Option<UnitFile>,
     /// Whether its user lingers; `Absent` for a system unit.
     pub linger: Observed<bool>,
     /// What the journal says of it.
     pub journal: Observed<UnitJournal>,
+}
+
+/// What stands in a unit's file and drop-ins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitFile {
+    /// The unit's file.
+    pub path: String,
+    /// Its drop-ins, in the order they were read.
+    pub dropins: Vec<String>,
+    /// The settings of each file, `KEY=VALUE`; what may be a secret is `*` and a digest.
+    pub parts: Vec<(String, Vec<String>)>,
+    /// The gateway port that its command line or environment names.
+    pub port: Option<u16>,
+    /// Whether its user lingers; `None` for a system unit.
+    pub linger: Option<bool>,
+    /// The configuration that its gateway reads.
+    pub config_path: String,
+    /// The state directory of its gateway.
+    pub state_dir: String,
+    /// Programs of `ExecStart` that are not there.
+    pub missing: Vec<String>,
+    /// Whether a token or password of the gateway stands in it.
+    pub secret_inside: bool,
+    /// Why it could not be read.
+    pub denied: Option<String>,
 }
 
 impl Unit {
@@ -219,6 +339,15 @@ impl Unit {
     }
 }
 
+impl UnitFile {
+    /// Returns the settings of all its files, in the order they count.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.parts
+            .iter()
+            .flat_map(|(_, lines)| lines.iter().map(String::as_str))
+    }
+}
+
 /// A line that names a cause, as the gateway or systemd writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum JournalSignature {
@@ -234,6 +363,16 @@ pub enum JournalSignature {
     MainExited,
     /// The kernel or systemd-oomd ended a process for want of memory.
     OutOfMemory,
+    /// The gateway was asked to end.
+    Terminated,
+    /// A restart or stop was asked for by a process of the unit itself.
+    AskedFromInside,
+    /// A process of the unit outlived the stop or start of the unit.
+    Remained,
+    /// Channels were left out after too many unclean starts.
+    ChannelsSuppressed,
+    /// A changed configuration could not be used.
+    ConfigUnusable,
 }
 
 /// What the journal says of one unit.
@@ -249,8 +388,11 @@ pub struct UnitJournal {
     pub failed_1h: u32,
     /// Whether the reading stopped at its line cap, so that counts are lower bounds.
     pub capped: bool,
-    /// Telling lines of the last hour: kind, how many, the newest one.
+    /// Telling lines: kind, how many, the newest one. Of the last hour, and of the last day for those
+    /// that stand for a lasting state.
     pub signatures: Vec<(JournalSignature, u32, String)>,
+    /// The process that wrote the newest line of a lasting state.
+    pub written_by: Vec<(JournalSignature, u32)>,
 }
 
 impl UnitJournal {
@@ -260,6 +402,14 @@ impl UnitJournal {
             .iter()
             .find(|(kind, _, _)| *kind == wanted)
             .map(|(_, count, line)| (*count, line.as_str()))
+    }
+
+    /// Returns which process wrote the newest line of a lasting state.
+    pub fn writer(&self, wanted: JournalSignature) -> Option<u32> {
+        self.written_by
+            .iter()
+            .find(|(kind, _)| *kind == wanted)
+            .map(|(_, pid)| *pid)
     }
 }
 
@@ -303,11 +453,13 @@ pub enum HttpError {
     NotAsked(String),
 }
 
-/// The outcome of the HTTP question.
+/// What a port answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HttpFacts {
-    /// The answer, or why there is none; `None` where the question was not reached.
+    /// The answer of the health path, or why there is none; `None` where the question was not reached.
     pub health: Option<Result<HttpAnswer, HttpError>>,
+    /// The version that the running gateway names itself.
+    pub version: Option<String>,
 }
 
 impl HttpFacts {
@@ -322,6 +474,8 @@ impl HttpFacts {
 pub struct GatewayConfig {
     /// Where it was read.
     pub path: String,
+    /// Whose it is.
+    pub uid: u32,
     /// `agents.defaults.model.primary`, or the plain string.
     pub primary: Option<String>,
     /// `agents.defaults.model.fallbacks`.
@@ -341,4 +495,20 @@ pub struct GatewayConfig {
     pub port: Option<String>,
     /// `gateway.auth.mode`.
     pub auth_mode: Option<String>,
+    /// Whether `gateway.auth.token` is set.
+    pub has_token: bool,
+    /// Whether `gateway.auth.password` is set.
+    pub has_password: bool,
+    /// Whether `gateway.tls.enabled` is true.
+    pub tls: bool,
+    /// `agents.defaults.workspace`.
+    pub workspace: Option<String>,
+    /// Keys of `channels` that are not disabled.
+    pub channels: Vec<String>,
+    /// Why it is no JSON5.
+    pub broken: Option<String>,
+    /// Settings that hold no secret: path and value.
+    pub leaves: Vec<(String, String)>,
+    /// Sections that may hold secrets: path and digest of the run.
+    pub hidden: Vec<(String, String)>,
 }

@@ -74,16 +74,58 @@ classes! {
     GatewayHung = "gateway-hung", Critical;
     /// No unit runs and nobody listens.
     GatewayDown = "gateway-down", Critical;
+    /// The Node inspector is open on the gateway.
+    DebugPortOpen = "debug-port-open", Critical;
+    /// Reachable from outside loopback, and no authentication.
+    BindWithoutAuth = "bind-without-auth", Critical;
     /// The host did not answer.
     NotObserved = "not-observed", Unknown;
     /// The probe could not see something that it needs.
     NotPermitted = "not-permitted", Warning;
+    /// A gateway where the inventory expects none, or the other way round.
+    RoleMismatch = "role-mismatch", Warning;
+    /// The gateway serves, and would not start again.
+    NextStartFails = "next-start-fails", Warning;
+    /// A restart was asked for from within the gateway's own cgroup.
+    RestartedFromInside = "restarted-from-inside", Warning;
+    /// The gateway runs without its channels.
+    ChannelsSuppressed = "channels-suppressed", Warning;
+    /// Two gateways of a host share what each should have for itself.
+    GatewayOverlap = "gateway-overlap", Warning;
     /// A configured model that this version does not use.
     ModelSkipped = "model-skipped", Warning;
+    /// An expectation of the inventory does not hold.
+    ExpectationUnmet = "expectation-unmet", Warning;
     /// Restarts rose by more than the limit in 24 h.
     RestartGrowth = "restart-growth", Warning;
     /// The journal fills with start failures.
     JournalNoise = "journal-noise", Warning;
+    /// Settings that let a loop run for ever.
+    UnitWeak = "unit-weak", Warning;
+    /// The start limit can never be reached.
+    StartLimitUnreachable = "start-limit-unreachable", Warning;
+    /// The unit on disk differs from what `harden` would render.
+    UnitDrift = "unit-drift", Warning;
+    /// Files on disk are newer than what systemd loaded.
+    DaemonReloadNeeded = "daemon-reload-needed", Warning;
+    /// A user unit whose user does not linger.
+    NoLinger = "no-linger", Warning;
+    /// Secrets can be read by others.
+    SecretsReadable = "secrets-readable", Warning;
+    /// The running gateway is older than what is installed.
+    VersionMismatch = "version-mismatch", Warning;
+    /// The host's clock is wrong.
+    ClockSkew = "clock-skew", Warning;
+    /// A file system that the gateway writes to is almost full.
+    DiskLow = "disk-low", Warning;
+    /// One of the operator's own checks.
+    Custom = "custom", Warning;
+    /// The host's configuration differs from its peers'.
+    ConfigDrift = "config-drift", Warning;
+    /// The host's version differs from its peers'.
+    VersionDrift = "version-drift", Warning;
+    /// The host's unit differs from its peers'.
+    UnitDiffers = "unit-differs", Warning;
     /// The unit is young and does not listen yet.
     GatewayStarting = "gateway-starting", Info;
 }
@@ -139,6 +181,10 @@ pub enum Subject {
     },
     /// A configured model.
     Model(String),
+    /// A file or directory.
+    Path(String),
+    /// One of the operator's own checks.
+    Check(String),
 }
 
 /// One thing that was seen and that a finding rests on.
@@ -262,6 +308,130 @@ pub enum Evidence {
         /// The configuration file.
         path: String,
     },
+    /// A setting of a unit, and what is wrong with it.
+    Setting {
+        /// Whose unit.
+        scope: UnitScope,
+        /// The setting as systemd knows it, `KEY=VALUE`.
+        setting: String,
+        /// What it does.
+        effect: &'static str,
+    },
+    /// A start limit that is never reached: so many starts take longer than the interval.
+    StartLimit {
+        /// Starts that are allowed.
+        burst: u32,
+        /// Delay before each, in µs.
+        delay_us: u64,
+        /// Within this time, in µs.
+        interval_us: u64,
+    },
+    /// A line of a unit differs from what was expected.
+    LineDiffers {
+        /// The file.
+        path: String,
+        /// What is there, if anything.
+        found: Option<String>,
+        /// What should be, if anything.
+        wanted: Option<String>,
+    },
+    /// A file can be read or written by others.
+    Mode {
+        /// The file.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+        /// Its owner.
+        uid: u32,
+    },
+    /// A program is not there.
+    Missing {
+        /// Its path.
+        path: String,
+    },
+    /// A file is no valid configuration.
+    BrokenFile {
+        /// Its path.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A process listens at this address.
+    ListensAt {
+        /// The process, 0 where it is not known.
+        pid: u32,
+        /// The address.
+        address: std::net::IpAddr,
+        /// The port.
+        port: u16,
+    },
+    /// A setting of the gateway's configuration.
+    ConfigSays {
+        /// The file.
+        path: String,
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// Gateways share something.
+    Shared {
+        /// What.
+        what: &'static str,
+        /// Its path or value.
+        value: String,
+        /// Who shares it.
+        between: Vec<String>,
+    },
+    /// What runs is not what is installed.
+    Versions {
+        /// The running version, where it is known.
+        running: Option<String>,
+        /// The installed one.
+        installed: String,
+        /// How long after the start of the process the package was written, in seconds.
+        written_after_s: Option<u64>,
+    },
+    /// The host's clock is ahead of the controller's by so much (behind: negative).
+    Clock {
+        /// Seconds.
+        ahead_s: i64,
+        /// How much is allowed.
+        limit_s: u64,
+    },
+    /// A file system is almost full.
+    DiskFree {
+        /// Where it is mounted.
+        mount: String,
+        /// What is left, KiB.
+        free_kib: u64,
+        /// Its size, KiB.
+        size_kib: u64,
+        /// What is to be left, percent.
+        limit_percent: u32,
+    },
+    /// The inventory expects something else.
+    Expected {
+        /// Of what.
+        what: String,
+        /// What is expected.
+        wanted: String,
+        /// What was found.
+        found: String,
+    },
+    /// What one host has and what its peers have.
+    Deviates {
+        /// The key or line.
+        what: String,
+        /// Its value on this host.
+        here: String,
+        /// Its value on most.
+        peers: String,
+        /// How many peers have that.
+        agree: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// The probe could not see this.
     Unseen {
         /// What.
@@ -290,9 +460,19 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// The finding on the same host that explains this one.
     pub cause: Option<Class>,
+    /// The port of the gateway that it is about; `None` for the host as a whole.
+    pub gateway: Option<u16>,
 }
 
 impl Finding {
+    /// Returns the contract's id: the class's, or `custom/NAME`.
+    pub fn id(&self) -> std::borrow::Cow<'static, str> {
+        match (&self.class, &self.subject) {
+            (Class::Custom, Subject::Check(name)) => format!("custom/{name}").into(),
+            _ => self.class.id().into(),
+        }
+    }
+
     /// Makes a finding of the class's own severity, sure and without a cause.
     pub fn new(class: Class, subject: Subject, evidence: Vec<Evidence>) -> Self {
         Self {
@@ -302,6 +482,7 @@ impl Finding {
             confidence: Confidence::High,
             evidence,
             cause: None,
+            gateway: None,
         }
     }
 }

@@ -70,6 +70,10 @@ pub struct Thresholds {
     pub http_timeout: Duration,
     /// How long a unit may be active without listening; slow starts of minutes were seen.
     pub startup_grace: Duration,
+    /// How far a host's clock may be off.
+    pub clock_skew: Duration,
+    /// How much of a file system is to be free, in percent.
+    pub disk_free_percent: u32,
 }
 
 /// Deadlines, one for each stage and one for the whole host.
@@ -122,10 +126,27 @@ pub struct Host {
     pub groups: Vec<String>,
     /// What it is for.
     pub role: Role,
-    /// The service that is checked.
+    /// The gateway service that is checked.
     pub service: ServiceSpec,
+    /// More gateway services of the same host.
+    pub more_services: Vec<ServiceSpec>,
     /// Limits for findings.
     pub thresholds: Thresholds,
     /// Deadlines.
     pub timeouts: Timeouts,
+}
+
+impl Host {
+    /// Whether the inventory labels the host as being in maintenance: what is wrong there is known.
+    pub fn in_maintenance(&self) -> bool {
+        let off = ["", "false", "no", "off", "0"];
+        self.labels
+            .get("maintenance")
+            .is_some_and(|value| !off.contains(&value.to_ascii_lowercase().as_str()))
+    }
+
+    /// Returns every gateway service that the inventory names for the host.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceSpec> {
+        std::iter::once(&self.service).chain(&self.more_services)
+    }
 }

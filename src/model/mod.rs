@@ -11,8 +11,9 @@ mod report;
 
 pub use event::{FleetEvent, HostPhase};
 pub use facts::{
-    Facts, GatewayConfig, HttpAnswer, HttpError, HttpFacts, HttpRoute, JournalSignature, Listener,
-    Login, Process, Seen, SystemFacts, Unit, UnitJournal, UnitScope,
+    Disk, Facts, FileMode, Gateway, GatewayConfig, HttpAnswer, HttpError, HttpFacts, HttpRoute,
+    JournalSignature, Listener, Login, Package, Process, Seen, SystemFacts, Unit, UnitFile,
+    UnitJournal, UnitScope,
 };
 pub use finding::{Class, Confidence, Evidence, Finding, Severity, Subject};
 pub use host::{

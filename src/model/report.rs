@@ -50,6 +50,8 @@ pub struct HostReport {
     pub needs_sudo: bool,
     /// The unit that was asked for.
     pub unit: String,
+    /// Whether the inventory says that it is in maintenance.
+    pub maintenance: bool,
     /// What came of it.
     pub observation: HostObservation,
     /// The judgement.

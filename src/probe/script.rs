@@ -28,6 +28,8 @@ pub struct ProbeRequest<'a> {
     pub host: &'a Host,
     /// Marks the frames.
     pub nonce: &'a Nonce,
+    /// The run's own key for digests of what is compared between hosts and not told.
+    pub digest_key: &'a str,
     /// Whether `ss` may be used where the host has it; without it `/proc` alone is read.
     pub use_ss: bool,
 }
@@ -41,30 +43,51 @@ pub struct ProbeScript {
     pub stdin: String,
 }
 
-const PROBE: &str = include_str!("scripts/probe.sh");
+/// The probe's parts; only the last one does anything when it is read.
+const PROBE: &str = concat!(
+    include_str!("scripts/probe/10-base.sh"),
+    include_str!("scripts/probe/20-unit-files.sh"),
+    include_str!("scripts/probe/30-sockets.sh"),
+    include_str!("scripts/probe/40-processes.sh"),
+    include_str!("scripts/probe/50-units.sh"),
+    include_str!("scripts/probe/60-journal.sh"),
+    include_str!("scripts/probe/70-config.sh"),
+    include_str!("scripts/probe/80-machine.sh"),
+    include_str!("scripts/probe/90-main.sh"),
+);
 const HTTP: &str = include_str!("scripts/http.sh");
 
 /// Composes the probe for a host.
 pub fn probe_script(request: ProbeRequest<'_>) -> ProbeScript {
-    let service = &request.host.service;
+    let host = request.host;
     let mut header = Header::new(request.nonce);
-    header.set("UNIT", &service.unit);
-    header.set("PORT", &service.port.to_string());
-    header.set("OWNER", service.owner.as_deref().unwrap_or_default());
-    header.set(
-        "LIMIT_S",
-        &request.host.timeouts.exec.as_secs().max(1).to_string(),
+    header.set("K", request.digest_key);
+    header.set_words("UNITS", host.services().map(|service| service.unit.clone()));
+    header.set_words(
+        "PORTS",
+        host.services().map(|service| service.port.to_string()),
     );
+    header.set_words(
+        "OWNERS",
+        host.services().filter_map(|service| service.owner.clone()),
+    );
+    header.set("LIMIT_S", &host.timeouts.exec.as_secs().max(1).to_string());
     header.set("USE_SS", if request.use_ss { "yes" } else { "no" });
-    header.before(PROBE, request.host)
+    header.0.push_str("custom_checks() { :; }\n");
+    header.before(PROBE, host)
 }
 
 /// Composes the HTTP question for a host that forwards no connection.
-pub fn http_script(host: &Host, nonce: &Nonce, address: &str) -> ProbeScript {
+pub fn http_script(
+    host: &Host,
+    nonce: &Nonce,
+    (address, port): (&str, u16),
+    path: &str,
+) -> ProbeScript {
     let mut header = Header::new(nonce);
     header.set("ADDRESS", address);
-    header.set("PORT", &host.service.port.to_string());
-    header.set("HEALTH_PATH", &host.service.health_path);
+    header.set("PORT", &port.to_string());
+    header.set("HEALTH_PATH", path);
     header.set(
         "LIMIT_S",
         &host.thresholds.http_timeout.as_secs().max(1).to_string(),
@@ -88,6 +111,17 @@ impl Header {
         let quoted = value.replace('\'', "'\\''");
         // Writing to a String cannot fail.
         let _ = writeln!(self.0, "{name}='{quoted}'");
+    }
+
+    /// Words without blanks, each once.
+    fn set_words(&mut self, name: &str, words: impl Iterator<Item = String>) {
+        let mut list: Vec<String> = Vec::new();
+        for word in words {
+            if !list.contains(&word) {
+                list.push(word);
+            }
+        }
+        self.set(name, &list.join(" "));
     }
 
     fn before(self, script: &str, host: &Host) -> ProbeScript {

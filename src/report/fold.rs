@@ -7,15 +7,17 @@ use super::text::shorten;
 use super::words;
 use crate::model::nodeset::fold;
 use crate::model::{
-    Class, Evidence, Finding, HostOutcome, HostReport, HttpError, Observed, Seen, Verdict,
+    Class, Evidence, Finding, Gateway, HostOutcome, HostReport, HttpError, Observed, Seen, Verdict,
 };
 
-/// One row of the table: hosts in the same state.
+/// One row of the table: gateways in the same state, one of each host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     /// The hosts, by their place in the report.
     pub(super) hosts: Vec<usize>,
     pub(super) verdict: Verdict,
+    /// Which gateway of the host: its unit and port.
+    pub(super) gateway: String,
     /// What leads: a finding, or how far the host was reached.
     pub(super) finding: String,
     pub(super) units: String,
@@ -29,11 +31,22 @@ pub(super) struct Row {
 /// The rows of a report, worst first, then in the inventory's order.
 pub(super) fn rows(hosts: &[HostReport], each: bool) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    let mut places: BTreeMap<(Verdict, String, String, String, String), usize> = BTreeMap::new();
-    for (index, host) in hosts.iter().enumerate() {
-        let row = row(index, host);
+    let mut places: BTreeMap<_, usize> = BTreeMap::new();
+    let each_gateway = hosts.iter().enumerate().flat_map(|(index, host)| {
+        let gateways: Vec<Option<&Gateway>> = match host.observation.outcome.facts() {
+            Some(facts) if !facts.gateways.is_empty() => facts.gateways.iter().map(Some).collect(),
+            _ => vec![None],
+        };
+        gateways
+            .into_iter()
+            .enumerate()
+            .map(move |(place, gateway)| (index, host, place == 0, gateway))
+    });
+    for (index, host, first, gateway) in each_gateway {
+        let row = row(index, host, first, gateway);
         let key = (
             row.verdict,
+            row.gateway.clone(),
             row.finding.clone(),
             row.units.clone(),
             row.holder.clone(),
@@ -69,58 +82,84 @@ fn join(a: Option<(u32, u32)>, b: Option<(u32, u32)>) -> Option<(u32, u32)> {
     }
 }
 
-fn row(index: usize, host: &HostReport) -> Row {
-    let facts = host.observation.outcome.facts();
+/// The first row of a host tells of the host as a whole, too.
+fn row(index: usize, host: &HostReport, first: bool, gateway: Option<&Gateway>) -> Row {
+    let about = |finding: &&Finding| match (finding.gateway, gateway) {
+        (Some(port), Some(gateway)) => port == gateway.port,
+        _ => first,
+    };
+    let findings: Vec<&Finding> = host.findings.iter().filter(about).collect();
+    let mut verdict = findings
+        .iter()
+        .map(|finding| Verdict::of(finding.severity))
+        .max()
+        .unwrap_or(Verdict::Ok);
+    if first && !matches!(host.observation.outcome, HostOutcome::Observed(_)) {
+        verdict = verdict.max(host.verdict);
+    }
     Row {
         hosts: vec![index],
-        verdict: host.verdict,
-        finding: headline(host),
-        units: facts.map(units).unwrap_or_default(),
-        holder: facts.map(|facts| holder(facts, host)).unwrap_or_default(),
-        restarts: facts.and_then(|facts| {
-            let known = facts.units.iter().filter_map(|unit| unit.journal.known());
+        verdict,
+        gateway: gateway.map(name).unwrap_or_default(),
+        finding: headline(host, first, &findings),
+        units: gateway.map(units).unwrap_or_default(),
+        holder: gateway
+            .map(|gateway| holder(gateway, &findings))
+            .unwrap_or_default(),
+        restarts: gateway.and_then(|gateway| {
+            let known = gateway.units.iter().filter_map(|unit| unit.journal.known());
             known
                 .map(|journal| journal.restarts_24h)
                 .max()
                 .map(|most| (most, most))
         }),
-        http: facts.map(http).unwrap_or_default(),
-        latency_ms: facts
-            .and_then(|facts| facts.http.answer())
+        http: gateway.map(http).unwrap_or_default(),
+        latency_ms: gateway
+            .and_then(|gateway| gateway.http.answer())
             .map(|answer| (answer.latency_ms, answer.latency_ms)),
     }
 }
 
+fn name(gateway: &Gateway) -> String {
+    let name = super::sanitize(gateway.name());
+    let name = name.strip_suffix(".service").unwrap_or(&name);
+    format!("{} :{}", shorten(name, 40), gateway.port)
+}
+
 /// The root findings by name; what follows from them is not repeated here.
-fn headline(host: &HostReport) -> String {
+fn headline(host: &HostReport, first: bool, findings: &[&Finding]) -> String {
     let outcome = &host.observation.outcome;
     let mut words: Vec<String> = Vec::new();
+    if first && host.maintenance {
+        words.push("in maintenance".to_owned());
+    }
     match outcome {
         HostOutcome::Observed(_) => {}
-        other => {
+        other if first => {
             let stage = other
                 .error()
                 .map(|error| format!(" ({})", error.stage.id()))
                 .unwrap_or_default();
             words.push(format!("{}{stage}", other.id()));
         }
+        _ => {}
     }
     let mut seen = BTreeSet::new();
-    for finding in &host.findings {
+    for finding in findings {
         let leads = finding.cause.is_none() && finding.class != Class::NotObserved;
-        if leads && seen.insert(finding.class) {
-            words.push(finding.class.id().to_owned());
+        if leads && seen.insert(finding.id()) {
+            words.push(super::sanitize(&finding.id()).into_owned());
         }
     }
     words.join(", ")
 }
 
-fn units(facts: &crate::model::Facts) -> String {
-    if facts.units.is_empty() {
+fn units(gateway: &Gateway) -> String {
+    if gateway.units.is_empty() {
         return "none".to_owned();
     }
     let mut words: Vec<String> = Vec::new();
-    for unit in &facts.units {
+    for unit in &gateway.units {
         let state = match (unit.seen, unit.sub_state.as_str()) {
             (Seen::FileOnly, _) => format!("file, {}", unit.unit_file_state),
             (_, "auto-restart") => "auto-restart".to_owned(),
@@ -137,18 +176,18 @@ fn units(facts: &crate::model::Facts) -> String {
 }
 
 /// Who holds the port, in a word that is the same for every host in the same state.
-fn holder(facts: &crate::model::Facts, host: &HostReport) -> String {
-    let Observed::Known(listeners) = &facts.listeners else {
+fn holder(gateway: &Gateway, findings: &[&Finding]) -> String {
+    let Observed::Known(listeners) = &gateway.listeners else {
         return "not seen".to_owned();
     };
     if listeners.is_empty() {
         return "nobody".to_owned();
     }
     let about = |class: Class| {
-        host.findings
+        findings
             .iter()
             .find(|finding| finding.class == class)
-            .and_then(process_name)
+            .and_then(|finding| process_name(finding))
     };
     for (class, word) in [
         (Class::OrphanHoldsPort, "orphan"),
@@ -165,7 +204,7 @@ fn holder(facts: &crate::model::Facts, host: &HostReport) -> String {
     {
         return "hidden".to_owned();
     }
-    let owner = facts.units.iter().find(|unit| {
+    let owner = gateway.units.iter().find(|unit| {
         listeners
             .iter()
             .filter_map(|listener| listener.pids.known())
@@ -174,7 +213,8 @@ fn holder(facts: &crate::model::Facts, host: &HostReport) -> String {
     });
     match owner {
         Some(unit) => format!("{} unit", words::scope(&unit.scope)),
-        None if facts.units.iter().any(|unit| unit.main_pid != 0) => "unit's child".to_owned(),
+        None if gateway.units.iter().any(|unit| unit.main_pid != 0) => "unit's child".to_owned(),
+        None if gateway.units.is_empty() => "no unit".to_owned(),
         None => "other service".to_owned(),
     }
 }
@@ -188,8 +228,8 @@ fn process_name(finding: &Finding) -> Option<String> {
     })
 }
 
-fn http(facts: &crate::model::Facts) -> String {
-    match &facts.http.health {
+fn http(gateway: &Gateway) -> String {
+    match &gateway.http.health {
         Some(Ok(answer)) if answer.is_gateway => format!("{} live", answer.status),
         Some(Ok(answer)) => answer.status.to_string(),
         Some(Err(HttpError::Refused)) => "refused".to_owned(),

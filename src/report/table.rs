@@ -142,6 +142,7 @@ fn table(report: &Report, view: View) -> String {
             0,
             Box::new(|row| row.finding.replace(", ", ",\n")),
         ),
+        ("GATEWAY", 0, Box::new(|row| row.gateway.clone())),
         ("UNIT", 2, Box::new(|row| row.units.replace("; ", "\n"))),
         ("PORT HELD BY", 1, Box::new(|row| row.holder.clone())),
         ("RESTARTS/24H", 5, Box::new(|row| range(row.restarts, ""))),
@@ -150,6 +151,13 @@ fn table(report: &Report, view: View) -> String {
     ];
     let nothing_folded = rows.iter().all(|row| row.hosts.len() == 1);
     columns.retain(|(name, _, _)| *name != "N" || !nothing_folded);
+    // Where each host has one gateway, its name says nothing.
+    let one_each = report
+        .hosts
+        .iter()
+        .filter_map(|host| host.observation.outcome.facts())
+        .all(|facts| facts.gateways.len() <= 1);
+    columns.retain(|(name, _, _)| *name != "GATEWAY" || !one_each);
     fit(&mut columns, &rows, view.width.into());
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
@@ -363,9 +371,11 @@ fn fleet_findings(out: &mut String, report: &Report, view: View) {
     for finding in &report.fleet_findings {
         let _ = writeln!(
             out,
-            "\n{}  {}",
+            "\n{}  {}  {}",
             view.style.severity(finding.severity, finding.class.id()),
-            crate::model::nodeset::fold(&finding.hosts)
+            view.style
+                .strong(&crate::model::nodeset::fold(&finding.hosts)),
+            view.style.dim(explain(finding.class).title)
         );
         for evidence in &finding.evidence {
             let _ = writeln!(out, "    {}", words::evidence(evidence));

@@ -78,7 +78,7 @@ fn a_probe_that_hangs_is_ended_on_the_host_and_kept_in_part() {
     assert_eq!(host["outcome"], "partial", "{host}");
     assert_eq!(host["error"]["stage"], "exec");
     assert!(
-        host["facts"]["listeners"][0]["pids"][0].is_u64(),
+        host["facts"]["gateways"][0]["listeners"][0]["pids"][0].is_u64(),
         "what came before is kept"
     );
     let left = on_host(
@@ -122,7 +122,7 @@ fn a_server_that_forwards_nothing_is_asked_on_the_host() {
         "cp /root/sshd_config /etc/ssh/sshd_config && systemctl reload ssh",
     );
     assert_eq!(code, 0, "{report}");
-    let http = &host(&report, "VM172")["facts"]["http"];
+    let http = &host(&report, "VM172")["facts"]["gateways"][0]["http"];
     assert_eq!(http["route"], "on-host");
     assert_eq!(http["status"], 200);
     assert_eq!(http["is_gateway"], true);

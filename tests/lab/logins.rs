@@ -27,16 +27,16 @@ fn as_login(name: &str, settings: &str) -> Bastion {
 /// What must not depend on how the host was looked at.
 fn essence(host: &Value) -> (Value, Value, Value) {
     let facts = &host["facts"];
-    let units: Vec<Value> = facts["units"]
+    let units: Vec<Value> = facts["gateways"][0]["units"]
         .as_array()
         .unwrap()
         .iter()
         .map(|unit| serde_json::json!([unit["scope"], unit["main_pid"], unit["active_state"]]))
         .collect();
     (
-        facts["listeners"].clone(),
+        facts["gateways"][0]["listeners"].clone(),
         units.into(),
-        facts["config"]["mode"].clone(),
+        facts["gateways"][0]["config"]["mode"].clone(),
     )
 }
 
@@ -82,7 +82,7 @@ fn the_gateways_own_user_sees_its_unit() {
     let _turn = fleet();
     let (_, report) = as_login("VM163", "user: claw").check("all");
     let host = host(&report, "VM163");
-    let units = host["facts"]["units"].as_array().unwrap();
+    let units = host["facts"]["gateways"][0]["units"].as_array().unwrap();
     assert!(
         units
             .iter()
@@ -105,7 +105,8 @@ fn a_host_without_ss_shows_the_same_listeners() {
         on_host(name, "mv /root/ss.away /usr/bin/ss");
     }
     for name in ["VM154", "VM170"] {
-        let listeners = |report: &Value| host(report, name)["facts"]["listeners"].clone();
+        let listeners =
+            |report: &Value| host(report, name)["facts"]["gateways"][0]["listeners"].clone();
         assert_eq!(listeners(&with), listeners(&without));
         assert!(
             listeners(&with)[0]["pids"][0].is_u64(),

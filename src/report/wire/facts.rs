@@ -1,108 +1,13 @@
-//! The JSON shapes that scripts rely on, apart from the types that the program works with.
-
-use std::collections::BTreeMap;
+//! The facts of a host as JSON.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::words;
-use crate::model::{
-    Facts, Finding, FleetFinding, HostError, HostReport, HttpError, HttpRoute, Observed, Report,
-    Seen, UnitScope,
-};
-
-/// `clawfleet.report/1`.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct WireReport {
-    /// `clawfleet.report/1`.
-    schema: &'static str,
-    /// When the run began, RFC 3339 in UTC.
-    started_at: String,
-    /// How long it took, in ms.
-    elapsed_ms: u64,
-    /// `ok`, `warning`, `unknown` or `critical`.
-    verdict: &'static str,
-    /// Whether the operator stopped it early.
-    interrupted: bool,
-    summary: WireSummary,
-    /// In the inventory's order.
-    hosts: Vec<WireHost>,
-    fleet_findings: Vec<WireFleetFinding>,
-}
-
-/// Counts of hosts; they add up to `hosts`.
-#[derive(Debug, Serialize, JsonSchema)]
-struct WireSummary {
-    hosts: usize,
-    ok: usize,
-    warning: usize,
-    critical: usize,
-    not_observed: usize,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct WireHost {
-    name: String,
-    address: String,
-    /// `observed`, `partial`, `unreachable`, `auth-failed`, `host-key-rejected`, `timed-out`,
-    /// `failed`, `cancelled` or `skipped`.
-    outcome: &'static str,
-    /// `ok`, `warning`, `unknown` or `critical`.
-    verdict: &'static str,
-    elapsed_ms: u64,
-    /// Time in each stage, in ms.
-    stages_ms: BTreeMap<&'static str, u64>,
-    /// Where and why it went wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<WireError>,
-    /// What was seen; absent where nothing was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    facts: Option<WireFacts>,
-    /// Worst first, causes before consequences.
-    findings: Vec<WireFinding>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct WireError {
-    /// `dns`, `tcp`, `banner`, `kex`, `host-key`, `auth`, `channel`, `become`, `exec`, `parse` or
-    /// `deadline`.
-    stage: &'static str,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
-    /// How long that stage had lasted, in ms.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after_ms: Option<u64>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct WireFinding {
-    class: &'static str,
-    severity: &'static str,
-    /// `low`, `medium` or `high`.
-    confidence: &'static str,
-    subject: String,
-    title: &'static str,
-    evidence: Vec<String>,
-    /// A command that helps.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<String>,
-    /// The class on the same host that explains this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'static str>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct WireFleetFinding {
-    class: &'static str,
-    severity: &'static str,
-    hosts: Vec<String>,
-    evidence: Vec<String>,
-}
+use crate::model::{Facts, Gateway, HttpError, HttpRoute, Observed, Seen, UnitScope};
 
 /// What was seen. A key that is absent was not seen; `unseen` says why.
 #[derive(Debug, Serialize, JsonSchema)]
-struct WireFacts {
+pub(super) struct WireFacts {
     os: Option<String>,
     kernel: Option<String>,
     systemd: Option<u32>,
@@ -110,20 +15,49 @@ struct WireFacts {
     uptime_s: Option<u64>,
     /// The host's clock, seconds since the epoch.
     clock_s: Option<u64>,
+    /// How far that is ahead of this machine's (behind: negative), in s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_ahead_s: Option<i64>,
     login: WireLogin,
+    /// Those that the inventory names, then those that were found.
+    gateways: Vec<WireGateway>,
+    processes: Vec<WireProcess>,
+    packages: Vec<WirePackage>,
+    disks: Vec<WireDisk>,
+    /// What could not be seen, and why.
+    unseen: Vec<WireUnseen>,
+    /// Lines of the probe's output that made no sense.
+    parse_issues: Vec<String>,
+}
+
+/// One gateway: a port and all that has to do with it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct WireGateway {
     port: u16,
+    /// Its unit.
+    name: String,
+    /// Whether the inventory names it.
+    named: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     listeners: Option<Vec<WireListener>>,
-    processes: Vec<WireProcess>,
     units: Vec<WireUnit>,
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<WireHttp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<WireConfig>,
-    /// What could not be seen, and why.
-    unseen: Vec<WireUnseen>,
-    /// Lines of the probe's output that made no sense.
-    parse_issues: Vec<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct WirePackage {
+    root: String,
+    version: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct WireDisk {
+    mount: String,
+    size_kib: u64,
+    free_kib: u64,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -178,6 +112,16 @@ struct WireUnit {
     fragment_path: String,
     kill_mode: String,
     restart: String,
+    /// The delay before a restart, in ms.
+    restart_delay_ms: Option<u64>,
+    start_limit_burst: Option<u32>,
+    /// In ms; 0 is no limit.
+    start_limit_interval_ms: Option<u64>,
+    /// In ms; absent where it is endless or not known.
+    timeout_stop_ms: Option<u64>,
+    restart_prevent_exit_status: Option<String>,
+    need_daemon_reload: Option<bool>,
+    dropins: Vec<String>,
     /// The gateway port that its command line or environment names.
     port: Option<u16>,
     linger: Option<bool>,
@@ -221,6 +165,8 @@ struct WireConfig {
     bind: Option<String>,
     port: Option<String>,
     auth_mode: Option<String>,
+    tls: bool,
+    channels: Vec<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -229,83 +175,7 @@ struct WireUnseen {
     why: String,
 }
 
-impl WireReport {
-    pub(super) fn of(report: &Report) -> Self {
-        let summary = report.summary();
-        Self {
-            schema: "clawfleet.report/1",
-            started_at: report.started_at.to_string(),
-            elapsed_ms: report.elapsed_ms,
-            verdict: report.verdict().id(),
-            interrupted: report.interrupted,
-            summary: WireSummary {
-                hosts: summary.hosts,
-                ok: summary.ok,
-                warning: summary.warning,
-                critical: summary.critical,
-                not_observed: summary.not_observed,
-            },
-            hosts: report.hosts.iter().map(host).collect(),
-            fleet_findings: report.fleet_findings.iter().map(fleet_finding).collect(),
-        }
-    }
-}
-
-fn host(host: &HostReport) -> WireHost {
-    let observation = &host.observation;
-    let mut stages_ms = BTreeMap::new();
-    for (stage, time) in &observation.stages.0 {
-        *stages_ms.entry(stage.id()).or_default() += millis(*time);
-    }
-    WireHost {
-        name: host.name.clone(),
-        address: host.address.clone(),
-        outcome: observation.outcome.id(),
-        verdict: host.verdict.id(),
-        elapsed_ms: millis(observation.elapsed),
-        stages_ms,
-        error: observation.outcome.error().map(error),
-        facts: observation.outcome.facts().map(facts),
-        findings: host.findings.iter().map(|one| finding(one, host)).collect(),
-    }
-}
-
-fn millis(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn error(error: &HostError) -> WireError {
-    WireError {
-        stage: error.stage.id(),
-        message: error.message.clone(),
-        hint: error.hint.clone(),
-        after_ms: error.after_ms,
-    }
-}
-
-fn finding(finding: &Finding, host: &HostReport) -> WireFinding {
-    WireFinding {
-        class: finding.class.id(),
-        severity: finding.severity.id(),
-        confidence: finding.confidence.id(),
-        subject: words::subject(&finding.subject),
-        title: crate::diagnose::explain(finding.class).title,
-        evidence: finding.evidence.iter().map(words::evidence).collect(),
-        remedy: words::remedy(finding, host),
-        cause: finding.cause.map(crate::model::Class::id),
-    }
-}
-
-fn fleet_finding(finding: &FleetFinding) -> WireFleetFinding {
-    WireFleetFinding {
-        class: finding.class.id(),
-        severity: finding.severity.id(),
-        hosts: finding.hosts.clone(),
-        evidence: finding.evidence.iter().map(words::evidence).collect(),
-    }
-}
-
-fn facts(facts: &Facts) -> WireFacts {
+pub(super) fn facts(facts: &Facts) -> WireFacts {
     let system = &facts.system;
     let mut unseen: Vec<WireUnseen> = facts
         .units_unseen
@@ -323,8 +193,10 @@ fn facts(facts: &Facts) -> WireFacts {
             });
         }
     };
-    note("listeners", facts.listeners.unknown_because());
-    note("config", facts.config.unknown_because());
+    note("listeners", facts.sockets.unknown_because());
+    for gateway in &facts.gateways {
+        note("config", gateway.config.unknown_because());
+    }
     WireFacts {
         os: system.os.clone(),
         kernel: system.kernel.clone(),
@@ -332,24 +204,31 @@ fn facts(facts: &Facts) -> WireFacts {
         hostname: system.hostname.clone(),
         uptime_s: system.uptime_s,
         clock_s: system.clock_s,
+        clock_ahead_s: system.clock_ahead_s,
         login: WireLogin {
             user: system.login.user.clone(),
             uid: system.login.uid,
             journal: system.login.journal,
             sees_processes: system.login.sees_processes,
         },
-        port: facts.port,
-        listeners: facts.listeners.known().map(|listeners| {
-            listeners
-                .iter()
-                .map(|listener| WireListener {
-                    address: listener.address.to_string(),
-                    port: listener.port,
-                    uid: listener.uid,
-                    pids: listener.pids.known().cloned(),
-                })
-                .collect()
-        }),
+        gateways: facts.gateways.iter().map(gateway).collect(),
+        packages: facts
+            .packages
+            .iter()
+            .map(|package| WirePackage {
+                root: package.root.clone(),
+                version: package.version.clone(),
+            })
+            .collect(),
+        disks: facts
+            .disks
+            .iter()
+            .map(|disk| WireDisk {
+                mount: disk.mount.clone(),
+                size_kib: disk.size_kib,
+                free_kib: disk.free_kib,
+            })
+            .collect(),
         processes: facts
             .processes
             .iter()
@@ -365,9 +244,30 @@ fn facts(facts: &Facts) -> WireFacts {
                 state: process.state.map(|state| state.to_string()),
             })
             .collect(),
-        units: facts.units.iter().map(unit).collect(),
-        http: facts.http.health.as_ref().map(http),
-        config: facts.config.known().map(|config| WireConfig {
+        unseen,
+        parse_issues: facts.parse_issues.clone(),
+    }
+}
+
+fn gateway(gateway: &Gateway) -> WireGateway {
+    WireGateway {
+        port: gateway.port,
+        name: gateway.name().to_owned(),
+        named: gateway.named.is_some(),
+        listeners: gateway.listeners.known().map(|listeners| {
+            listeners
+                .iter()
+                .map(|listener| WireListener {
+                    address: listener.address.to_string(),
+                    port: listener.port,
+                    uid: listener.uid,
+                    pids: listener.pids.known().cloned(),
+                })
+                .collect()
+        }),
+        units: gateway.units.iter().map(unit).collect(),
+        http: gateway.http.health.as_ref().map(http),
+        config: gateway.config.known().map(|config| WireConfig {
             path: config.path.clone(),
             primary: config.primary.clone(),
             fallbacks: config.fallbacks.clone(),
@@ -377,13 +277,14 @@ fn facts(facts: &Facts) -> WireFacts {
             bind: config.bind.clone(),
             port: config.port.clone(),
             auth_mode: config.auth_mode.clone(),
+            tls: config.tls,
+            channels: config.channels.clone(),
         }),
-        unseen,
-        parse_issues: facts.parse_issues.clone(),
     }
 }
 
 fn unit(unit: &crate::model::Unit) -> WireUnit {
+    let millis = |us: Option<u64>| us.filter(|us| *us != u64::MAX).map(|us| us / 1000);
     WireUnit {
         name: unit.name.clone(),
         scope: match &unit.scope {
@@ -404,6 +305,17 @@ fn unit(unit: &crate::model::Unit) -> WireUnit {
         fragment_path: unit.fragment_path.clone(),
         kill_mode: unit.kill_mode.clone(),
         restart: unit.restart.clone(),
+        restart_delay_ms: millis(unit.restart_us),
+        start_limit_burst: unit.start_limit_burst,
+        start_limit_interval_ms: millis(unit.start_limit_interval_us),
+        timeout_stop_ms: millis(unit.timeout_stop_us),
+        restart_prevent_exit_status: unit.restart_prevent.clone(),
+        need_daemon_reload: unit.needs_reload,
+        dropins: unit
+            .file
+            .iter()
+            .flat_map(|file| file.dropins.clone())
+            .collect(),
         port: unit.port,
         linger: match unit.linger {
             Observed::Known(linger) => Some(linger),

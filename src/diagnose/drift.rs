@@ -1,0 +1,184 @@
+//! Fleet findings: what is different on a few hosts, and the same on their peers.
+//!
+//! Peers are the gateways of the same unit on hosts of the same groups. A difference is named only
+//! where most peers agree: a value that is each host's own (a token, a bot's key) has no majority.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{
+    Class, Evidence, Facts, FleetFinding, Gateway, Host, HostReport, Role, Severity,
+};
+
+use super::lasting::package_of;
+
+/// With fewer peers nobody can say who is the odd one.
+const PEERS: usize = 3;
+
+/// How many differences of one host are told.
+const SHOWN: usize = 12;
+
+/// One gateway of one host, as it is compared.
+struct Member<'a> {
+    host: &'a str,
+    traits: BTreeMap<(Class, String), String>,
+}
+
+/// Compares the hosts of a run with each other.
+pub fn compare(hosts: &[(&Host, &HostReport)]) -> Vec<FleetFinding> {
+    let mut peers: BTreeMap<(BTreeSet<&str>, &str), Vec<Member<'_>>> = BTreeMap::new();
+    for (host, report) in hosts {
+        let Some(facts) = report.observation.outcome.facts() else {
+            continue;
+        };
+        if host.role == Role::None || host.in_maintenance() {
+            continue;
+        }
+        for gateway in &facts.gateways {
+            let groups = host.groups.iter().map(String::as_str).collect();
+            peers
+                .entry((groups, gateway.name()))
+                .or_default()
+                .push(Member {
+                    host: &host.name,
+                    traits: traits(facts, gateway),
+                });
+        }
+    }
+    let mut findings: Vec<FleetFinding> = Vec::new();
+    for members in peers.values().filter(|members| members.len() >= PEERS) {
+        for class in [Class::ConfigDrift, Class::VersionDrift, Class::UnitDiffers] {
+            findings.extend(deviations(class, members));
+        }
+    }
+    findings.sort_by(|a, b| a.class.cmp(&b.class).then(a.hosts.cmp(&b.hosts)));
+    findings
+}
+
+/// What a gateway is compared by.
+fn traits(facts: &Facts, gateway: &Gateway) -> BTreeMap<(Class, String), String> {
+    let mut traits = BTreeMap::new();
+    if let Some(config) = gateway.config.known() {
+        for (path, value) in &config.leaves {
+            traits.insert((Class::ConfigDrift, path.clone()), value.clone());
+        }
+        for (section, digest) in &config.hidden {
+            traits.insert(
+                (Class::ConfigDrift, format!("{section} (not shown)")),
+                format!("*{digest}"),
+            );
+        }
+    }
+    if let Some(package) = package_of(facts, gateway) {
+        traits.insert(
+            (Class::VersionDrift, "openclaw".into()),
+            package.version.clone(),
+        );
+    }
+    let file = gateway
+        .units
+        .iter()
+        .find(|unit| unit.claims_port())
+        .and_then(|unit| unit.file.as_ref());
+    for line in file.into_iter().flat_map(|file| file.lines()) {
+        let (key, value) = line.split_once('=').unwrap_or((line, ""));
+        // Lists are kept whole: which of several variables differs is told by its name.
+        let key = match (key, value.split_once('=')) {
+            ("Environment", Some((name, _))) => format!("Environment={name}"),
+            _ => key.to_owned(),
+        };
+        // A later line of the same key has the last word, or adds to it.
+        traits
+            .entry((Class::UnitDiffers, key))
+            .and_modify(|all: &mut String| {
+                all.push_str(" + ");
+                all.push_str(value);
+            })
+            .or_insert_with(|| value.to_owned());
+    }
+    traits
+}
+
+/// The hosts that deviate from what most of their peers have, those that deviate alike together.
+fn deviations(class: Class, members: &[Member<'_>]) -> Vec<FleetFinding> {
+    // A host of which nothing of this kind is known deviates from nobody.
+    let known: Vec<&Member<'_>> = members
+        .iter()
+        .filter(|member| member.traits.keys().any(|(of, _)| *of == class))
+        .collect();
+    if known.len() < PEERS {
+        return Vec::new();
+    }
+    let keys: BTreeSet<&String> = known
+        .iter()
+        .flat_map(|member| member.traits.keys())
+        .filter(|(of, _)| *of == class)
+        .map(|(_, key)| key)
+        .collect();
+    let mut odd: BTreeMap<&str, Vec<Evidence>> = BTreeMap::new();
+    for key in keys {
+        let mut counts: BTreeMap<Option<&String>, usize> = BTreeMap::new();
+        let value = |member: &Member<'_>| member.traits.get(&(class, key.clone())).cloned();
+        let values: Vec<Option<String>> = known.iter().map(|member| value(member)).collect();
+        for value in &values {
+            *counts.entry(value.as_ref()).or_default() += 1;
+        }
+        let Some((usual, agree)) = counts.iter().max_by_key(|(_, count)| **count) else {
+            continue;
+        };
+        // Two thirds are a majority that an operator would call one.
+        if agree * 3 < known.len() * 2 || *agree == known.len() {
+            continue;
+        }
+        for (member, value) in known.iter().zip(&values) {
+            if value.as_ref() == *usual {
+                continue;
+            }
+            odd.entry(member.host)
+                .or_default()
+                .push(Evidence::Deviates {
+                    what: key.clone(),
+                    here: shown(value.as_ref()),
+                    peers: shown(*usual),
+                    agree: *agree,
+                    of: known.len(),
+                });
+        }
+    }
+    let mut groups: Vec<(Vec<Evidence>, Vec<String>)> = Vec::new();
+    for (host, mut evidence) in odd {
+        evidence.truncate(SHOWN);
+        match groups.iter_mut().find(|(same, _)| *same == evidence) {
+            Some((_, hosts)) => hosts.push(host.to_owned()),
+            None => groups.push((evidence, vec![host.to_owned()])),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(evidence, hosts)| FleetFinding {
+            class,
+            severity: Severity::Warning,
+            hosts,
+            evidence,
+        })
+        .collect()
+}
+
+/// A value as it may be shown: a digest says nothing to anybody.
+fn shown(value: Option<&String>) -> String {
+    match value {
+        None => "not set".to_owned(),
+        Some(value) if value.starts_with('*') => "another value (hidden)".to_owned(),
+        Some(value) => hide_digests(value),
+    }
+}
+
+/// Replaces `*DIGEST` words within a line.
+fn hide_digests(line: &str) -> String {
+    line.split(' ')
+        .map(|word| match word.split_once('*') {
+            Some((name, digest)) if digest.len() == 64 => format!("{name}(hidden)"),
+            _ => word.to_owned(),
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,263 @@
+//! Commands from findings.
+
+use std::borrow::Cow;
+
+use super::super::text::sanitize;
+use super::scope;
+use crate::model::{Class, Evidence, Finding, HostReport, Process, Subject, UnitScope};
+
+/// Returns a command that helps, complete enough to be pasted.
+pub(in crate::report) fn remedy(finding: &Finding, host: &HostReport) -> Option<String> {
+    // A consequence goes away with its cause.
+    if finding.cause.is_some() {
+        return None;
+    }
+    let unit = Unit::of(finding, host);
+    let holder = finding.evidence.iter().find_map(|evidence| match evidence {
+        Evidence::PortHolder { process, .. } => Some(process),
+        _ => None,
+    });
+    Some(match finding.class {
+        Class::OrphanHoldsPort | Class::LeftoverProcess => {
+            let end = end_process(holder?);
+            match &finding.subject {
+                Subject::Unit { .. } => host_command(
+                    host,
+                    &format!(
+                        "{end}; {}; {}",
+                        unit.ctl("reset-failed"),
+                        unit.ctl("restart")
+                    ),
+                ),
+                _ => host_command(host, &end),
+            }
+        }
+        Class::DuplicateUnit => {
+            // The unit that serves now is kept, because that disturbs least; with none serving, the
+            // system's, which needs no lingering.
+            let keep = finding
+                .evidence
+                .iter()
+                .find_map(|evidence| match evidence {
+                    Evidence::ManagedBy { scope, .. } => Some(scope),
+                    _ => None,
+                })
+                .unwrap_or(&UnitScope::System);
+            let other = finding.evidence.iter().find_map(|evidence| match evidence {
+                Evidence::UnitState { scope, .. } if scope != keep => Some(scope),
+                _ => None,
+            });
+            match (holder, other) {
+                // Another service's process: its own unit shows whose it is.
+                (Some(process), _) => {
+                    host_command(host, &format!("systemctl status {}", process.pid))
+                }
+                (None, Some(other)) => {
+                    let other = Unit {
+                        scope: other.clone(),
+                        ..unit
+                    };
+                    format!(
+                        "keep the {} unit: {}",
+                        scope(keep),
+                        host_command(host, &other.ctl("disable --now"))
+                    )
+                }
+                (None, None) => return None,
+            }
+        }
+        Class::ForeignProcessOnPort => {
+            host_command(host, &format!("systemctl status {}", holder?.pid))
+        }
+        Class::GatewayDown => match &finding.subject {
+            Subject::Unit { .. } => host_command(host, &unit.ctl("enable --now")),
+            _ => format!(
+                "set `role: none` for {} if no gateway belongs there; otherwise install its unit",
+                host.name
+            ),
+        },
+        Class::GatewayHung
+        | Class::DebugPortOpen
+        | Class::ChannelsSuppressed
+        | Class::VersionMismatch => host_command(host, &unit_at(finding, host).ctl("restart")),
+        Class::DaemonReloadNeeded => host_command(host, &unit.manager("daemon-reload")),
+        Class::NoLinger => match &unit.scope {
+            UnitScope::User { user, .. } => {
+                host_command(host, &format!("loginctl enable-linger {}", quote(user)))
+            }
+            UnitScope::System => return None,
+        },
+        Class::UnitWeak | Class::StartLimitUnreachable => host_command(host, &unit.edit()),
+        Class::UnitDrift => host_command(host, &unit.ctl("cat")),
+        Class::SecretsReadable => {
+            let paths: Vec<String> = finding
+                .evidence
+                .iter()
+                .filter_map(|evidence| match evidence {
+                    Evidence::Mode { path, .. } => Some(quote(path)),
+                    _ => None,
+                })
+                .collect();
+            host_command(host, &format!("chmod go-rwx {}", paths.join(" ")))
+        }
+        Class::BindWithoutAuth => format!(
+            "set gateway.auth.mode to token (or gateway.bind to loopback) in openclaw.json; then {}",
+            host_command(host, &unit_at(finding, host).ctl("restart"))
+        ),
+        Class::RoleMismatch => format!(
+            "change `role` of {} in the inventory, or what runs there",
+            host.name
+        ),
+        Class::NextStartFails => match finding.evidence.iter().find_map(|evidence| match evidence {
+            Evidence::Missing { .. } => Some(unit.ctl("cat")),
+            _ => None,
+        }) {
+            Some(show) => host_command(host, &show),
+            None => host_command(host, &unit.journal()),
+        },
+        Class::GatewayOverlap => {
+            "give each gateway a profile, or a state directory, of its own".to_owned()
+        }
+        Class::ClockSkew => host_command(
+            host,
+            "timedatectl; systemctl status --no-pager systemd-timesyncd chrony",
+        ),
+        Class::DiskLow => match &finding.subject {
+            Subject::Path(mount) => host_command(
+                host,
+                &format!("du -xhd2 {} | sort -h | tail -n 20", quote(mount)),
+            ),
+            _ => return None,
+        },
+        Class::ExpectationUnmet | Class::Custom => return None,
+        Class::ConfigDrift | Class::VersionDrift | Class::UnitDiffers => return None,
+        Class::ConfigError
+        | Class::TrueCrash
+        | Class::RestartLoop
+        | Class::RestartGrowth
+        | Class::JournalNoise
+        | Class::RestartedFromInside
+        | Class::ModelSkipped => host_command(host, &unit.journal()),
+        Class::GatewayStarting => format!("clawfleet check {}", host.name),
+        Class::NotPermitted => return None,
+        Class::NotObserved => {
+            let hint = finding
+                .evidence
+                .iter()
+                .find_map(|evidence| match evidence {
+                    Evidence::Stage(error) => error.hint.as_deref(),
+                    _ => None,
+                })?;
+            sanitize(hint).into_owned()
+        }
+    })
+}
+
+/// A unit as commands name it.
+struct Unit {
+    name: String,
+    scope: UnitScope,
+}
+
+impl Unit {
+    fn of(finding: &Finding, host: &HostReport) -> Self {
+        let scope = match &finding.subject {
+            Subject::Unit { scope, .. } => scope.clone(),
+            _ => UnitScope::System,
+        };
+        Self {
+            // A name that the parser has checked. It may hold a backslash (systemd-escape), which a
+            // shell would eat.
+            name: quote(match &finding.subject {
+                Subject::Unit { name, .. } => name,
+                _ => &host.unit,
+            }),
+            scope,
+        }
+    }
+
+    fn ctl(&self, verb: &str) -> String {
+        match &self.scope {
+            UnitScope::System => format!("systemctl {verb} {}", self.name),
+            // `systemctl --user -M` needs systemd 248; this works on every one.
+            UnitScope::User { user, uid } => format!(
+                "runuser -u {} -- env XDG_RUNTIME_DIR=/run/user/{uid} systemctl --user {verb} {}",
+                quote(user),
+                self.name
+            ),
+        }
+    }
+
+    /// A command of the manager itself.
+    fn manager(&self, verb: &str) -> String {
+        match &self.scope {
+            UnitScope::System => format!("systemctl {verb}"),
+            UnitScope::User { user, uid } => format!(
+                "runuser -u {} -- env XDG_RUNTIME_DIR=/run/user/{uid} systemctl --user {verb}",
+                quote(user)
+            ),
+        }
+    }
+
+    /// What shows the settings in force.
+    fn edit(&self) -> String {
+        self.ctl("show -p Restart,RestartUSec,KillMode,RestartPreventExitStatus,StartLimitBurst,StartLimitIntervalUSec,TimeoutStopUSec")
+    }
+
+    fn journal(&self) -> String {
+        match &self.scope {
+            UnitScope::System => format!("journalctl --no-pager -n 50 -u {}", self.name),
+            UnitScope::User { uid, .. } => format!(
+                "journalctl --no-pager -n 50 _SYSTEMD_USER_UNIT={} _UID={uid}",
+                self.name
+            ),
+        }
+    }
+}
+
+/// The unit that serves the port that a finding is about.
+fn unit_at(finding: &Finding, host: &HostReport) -> Unit {
+    let facts = host.observation.outcome.facts();
+    let serving = facts.and_then(|facts| {
+        let pids: Vec<u32> = finding
+            .evidence
+            .iter()
+            .filter_map(|evidence| match evidence {
+                Evidence::ListensAt { pid, .. } => Some(*pid),
+                _ => None,
+            })
+            .collect();
+        facts.units().find(|unit| pids.contains(&unit.main_pid))
+    });
+    match serving {
+        Some(unit) => Unit {
+            name: quote(&unit.name),
+            scope: unit.scope.clone(),
+        },
+        None => Unit::of(finding, host),
+    }
+}
+
+/// Ends a process only if it is still the same one: pids are reused, start times are not.
+fn end_process(process: &Process) -> String {
+    format!(
+        "test \"$(sed \"s/.*) //\" /proc/{pid}/stat | cut -d\" \" -f20)\" = {start} && kill {pid} && sleep 5",
+        pid = process.pid,
+        start = process.start_ticks
+    )
+}
+
+/// The command that runs something as root on the host.
+fn host_command(host: &HostReport, script: &str) -> String {
+    let script = if host.needs_sudo {
+        format!("sudo sh -c {}", quote(script))
+    } else {
+        script.to_owned()
+    };
+    format!("{} {}", host.login_command, quote(&script))
+}
+
+/// Quotes a word for a shell. What cannot be quoted (a NUL) is not shown as a command.
+fn quote(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| "''".to_owned(), Cow::into_owned)
+}
