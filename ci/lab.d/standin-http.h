@@ -1,7 +1,7 @@
 /* The gateway's answers: health documents, the Control page for every other path, the WebSocket greeting. */
 #include <sys/socket.h>
 
-struct client { int fd; size_t n; int websocket; char in[8192]; };
+struct client { int fd; size_t n; int websocket; int64_t due; char in[8192]; };
 static struct client clients[CLIENTS];
 
 static const char control_page[] =
@@ -61,6 +61,23 @@ static const char *header(const char *request, const char *name, char *value, si
     return value;
 }
 
+/* /v1/models is JSON only where the configuration opens it; `auth` is the value of the header. */
+static int models_open;
+static char models_token[200];
+
+static void answer_models(int fd, const char *auth, int head_only, int keep)
+{
+    static const char json[] = "application/json; charset=utf-8";
+    if (!auth || strncasecmp(auth, "Bearer ", 7) || strcmp(auth + 7, models_token))
+        answer(fd, 401, "Unauthorized", json, "", "", "{\"error\":{\"message\":\"Unauthorized\",\"type\":\"unauthorized\"}}",
+               head_only, keep);
+    else
+        answer(fd, 200, "OK", json, "", "", "{\"object\":\"list\",\"data\":["
+               "{\"id\":\"openclaw\",\"object\":\"model\",\"created\":0,\"owned_by\":\"openclaw\"},"
+               "{\"id\":\"openclaw/default\",\"object\":\"model\",\"created\":0,\"owned_by\":\"openclaw\"},"
+               "{\"id\":\"openclaw/main\",\"object\":\"model\",\"created\":0,\"owned_by\":\"openclaw\"}]}", head_only, keep);
+}
+
 static void greet_websocket(struct client *c, const char *key)
 {
     char joined[200], accept[40], reply[300], payload[300];
@@ -106,7 +123,16 @@ static void respond(struct client *c)
         return;
     }
     path[strcspn(path, "?")] = 0;
+    const char *fault = getenv("STANDIN_FAULT");
+    if (fault && !strcmp(fault, "silent")) { c->n = 0; return; }
+    if (fault && !strcmp(fault, "slow") && !c->due) { c->due = now_ms(CLOCK_MONOTONIC) + 20000; return; }
+    c->due = 0;
     keep = minor == 1;
+    if (fault && !strcmp(fault, "500")) {
+        answer(c->fd, 500, "Internal Server Error", "text/plain; charset=utf-8", "", "", "Internal Server Error", 0, 0);
+        drop(c);
+        return;
+    }
     if (header(c->in, "Connection", value, sizeof value) && strcasestr(value, "close")) keep = 0;
     if (header(c->in, "Upgrade", value, sizeof value) && !strcasecmp(value, "websocket")
         && header(c->in, "Sec-WebSocket-Key", value, sizeof value)) {
@@ -128,7 +154,9 @@ static void respond(struct client *c)
                      "\"delayP99Ms\":25.1,\"delayMaxMs\":62.9,\"utilization\":0.06,\"cpuCoreRatio\":0.2}", up);
         snprintf(ready, sizeof ready, "{\"ready\":true,\"failing\":[],\"uptimeMs\":%lld%s}", up, loop);
         answer(c->fd, 200, "OK", "application/json; charset=utf-8", no_store, "", ready, head, keep);
-    } else if (!strncmp(path, "/api/", 5) || (strcmp(method, "GET") && !head))
+    } else if (models_open && !strcmp(path, "/v1/models"))
+        answer_models(c->fd, header(c->in, "Authorization", value, sizeof value), head, keep);
+    else if (!strncmp(path, "/api/", 5) || (strcmp(method, "GET") && !head))
         answer(c->fd, 404, "Not Found", "text/plain; charset=utf-8", "", "", "Not Found", 0, keep);
     else
         answer(c->fd, 200, "OK", "text/html; charset=utf-8", "Cache-Control: no-cache\r\n", "X-Frame-Options: DENY\r\n",
@@ -152,16 +180,28 @@ static void read_client(struct client *c)
     else if (c->n >= sizeof c->in - 1) drop(c);
 }
 
+static int watcher;
+static void config_changed(void);
+
 static void serve(const int *listeners, int hang, const struct timespec *limit, const sigset_t *mask)
 {
     static int ready_for_use;
-    struct pollfd waiting[2 + CLIENTS];
+    struct pollfd waiting[3 + CLIENTS];
+    struct timespec second = {1, 0};
     if (!ready_for_use) { for (int i = 0; i < CLIENTS; i++) clients[i].fd = -1; ready_for_use = 1; }
     for (int i = 0; i < 2; i++) waiting[i] = (struct pollfd){listeners[i], POLLIN, 0};
-    for (int i = 0; i < CLIENTS; i++) waiting[2 + i] = (struct pollfd){clients[i].fd, POLLIN, 0};
-    if (ppoll(waiting, hang ? 0 : 2 + CLIENTS, limit, mask) < 1) return;
+    for (int i = 0; i < CLIENTS; i++) {
+        waiting[2 + i] = (struct pollfd){clients[i].fd, POLLIN, 0};
+        if (clients[i].fd >= 0 && clients[i].due) limit = &second;
+    }
+    waiting[2 + CLIENTS] = (struct pollfd){watcher, POLLIN, 0};
+    int ready = ppoll(waiting, hang ? 0 : 3 + CLIENTS, limit, mask);
     for (int i = 0; i < CLIENTS; i++)
-        if (waiting[2 + i].revents) read_client(&clients[i]);
+        if (clients[i].fd >= 0 && clients[i].due && clients[i].due <= now_ms(CLOCK_MONOTONIC)) respond(&clients[i]);
+    if (ready < 1) return;
+    if (waiting[2 + CLIENTS].revents) config_changed();
+    for (int i = 0; i < CLIENTS; i++)
+        if (waiting[2 + i].revents && clients[i].fd == waiting[2 + i].fd) read_client(&clients[i]);
     for (int i = 0; i < 2; i++) {
         if (!waiting[i].revents) continue;
         int fd = accept4(listeners[i], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), slot = 0;

@@ -96,11 +96,11 @@ static void name_process(long pid, const char *address)
     say(stderr, "- pid %ld %s: %s (%s:%d)", pid, user, command, address, port);
 }
 
-/* Names the owners of the port, as far as this user may see them. */
-static int name_listeners(const char *table, const char *address)
+/* The owners of the listening socket in that table, as far as this user may see them. */
+static int listeners(const char *table, long *found, int room)
 {
     char socket_name[60] = "", *text = read_file(table), *rest = NULL;
-    int named = 0;
+    int n_found = 0;
     for (char *line = text ? strtok_r(text, "\n", &rest) : NULL; line; line = strtok_r(NULL, "\n", &rest)) {
         unsigned local, state;
         unsigned long inode;
@@ -109,7 +109,7 @@ static int name_listeners(const char *table, const char *address)
             snprintf(socket_name, sizeof socket_name, "socket:[%lu]", inode);
     }
     DIR *processes = *socket_name ? opendir("/proc") : NULL;
-    for (struct dirent *p; processes && (p = readdir(processes));) {
+    for (struct dirent *p; processes && n_found < room && (p = readdir(processes));) {
         char path[300], target[300];
         if (!isdigit((unsigned char)*p->d_name)) continue;
         snprintf(path, sizeof path, "/proc/%.20s/fd", p->d_name);
@@ -119,14 +119,21 @@ static int name_listeners(const char *table, const char *address)
             if (n < 0) continue;
             target[n] = 0;
             if (strcmp(target, socket_name)) continue;
-            name_process(atol(p->d_name), address);
-            named++;
+            found[n_found++] = atol(p->d_name);
             break;
         }
         if (files) closedir(files);
     }
     if (processes) closedir(processes);
-    return named;
+    return n_found;
+}
+
+static int name_listeners(const char *table, const char *address)
+{
+    long found[16];
+    int n = listeners(table, found, 16);
+    for (int i = 0; i < n; i++) name_process(found[i], address);
+    return n;
 }
 
 static _Noreturn void refuse(const char *cause)

@@ -8,6 +8,7 @@
  *   --hang               listens, never accepts
  *   --crash-after S      exits 1 after S seconds, as after an uncaught exception
  *   --start-delay S      listens only after S seconds
+ *   and the others, in the environment only: standin-faults.h
  * The real waits can be shortened: STANDIN_LOCK_WAIT_MS (5000), STANDIN_BIND_WAIT_MS (10000),
  * STANDIN_HEALTH_WAIT_MS (30000). `ci/lab compare-standin` holds it against the real one.
  */
@@ -92,9 +93,9 @@ static void say(FILE *to, const char *format, ...)
 static char *read_file(const char *path);
 
 /* What a scenario asks of the stand-in, kept out of the unit so that units look like real ones. */
-static void read_planted_settings(void)
+static void read_planted_settings(const char *path)
 {
-    char *text = read_file("/run/standin.env"), *rest = NULL;
+    char *text = read_file(path), *rest = NULL;
     for (char *line = text ? strtok_r(text, "\n", &rest) : NULL; line; line = strtok_r(NULL, "\n", &rest)) {
         char *value = strchr(line, '=');
         if (!value) continue;
@@ -117,19 +118,24 @@ static char *read_file(const char *path)
 static void set_paths(void)
 {
     const char *set = getenv("HOME"), *config = getenv("OPENCLAW_CONFIG_PATH"), *tmp = getenv("TMPDIR");
-    char directory[300];
+    const char *state = getenv("OPENCLAW_STATE_DIR"), *profile = getenv("OPENCLAW_PROFILE");
+    char directory[300], own_state[340];
+    int named = profile && *profile && strcmp(profile, "default");
     snprintf(home, sizeof home, "%s", set && *set ? set : "/root");
+    snprintf(own_state, sizeof own_state, "%.250s/.openclaw%s%.40s", home, named ? "-" : "", named ? profile : "");
     if (config && *config) snprintf(config_path, sizeof config_path, "%s", config);
-    else snprintf(config_path, sizeof config_path, "%.280s/.openclaw/openclaw.json", home);
+    else snprintf(config_path, sizeof config_path, "%.340s/openclaw.json", state && *state ? state : own_state);
     snprintf(directory, sizeof directory, "%.200s/openclaw-%d", tmp && *tmp ? tmp : "/tmp", (int)getuid());
     mkdir(directory, 0755);
     snprintf(lock_path, sizeof lock_path, "%s/gateway.%08x.lock", directory, sha256_first_word(config_path));
     /* The first user to log owns /tmp/openclaw; others get a directory of their own. */
-    char day[40];
+    char day[80];
     time_t now = time(NULL);
     struct tm local;
     struct stat about;
-    strftime(day, sizeof day, "openclaw-%F.log", localtime_r(&now, &local));
+    char date[20];
+    strftime(date, sizeof date, "%F", localtime_r(&now, &local));
+    snprintf(day, sizeof day, "openclaw-%.40s%s%s.log", named ? profile : "", named ? "-" : "", date);
     mkdir("/tmp/openclaw", 0700);
     if (stat("/tmp/openclaw", &about) || about.st_uid != getuid())
         snprintf(log_path, sizeof log_path, "%s/%s", directory, day);
@@ -139,6 +145,29 @@ static void set_paths(void)
 }
 
 /* ---- configuration ---- */
+
+static int listens_everywhere;
+
+static int config_has_unknown_key(const char *text);
+
+/* `none`, or a way to sign in that is set up; a bind beyond loopback asks for the latter. */
+static void check_auth(const char *text)
+{
+    char bind[40], mode[40], secret[200], *open = getenv("STANDIN_OPEN");
+    int found = json5_get(text, ".gateway.auth.token", secret, sizeof secret) == 1
+        || json5_get(text, ".gateway.auth.password", secret, sizeof secret) == 1;
+    if (json5_get(text, ".gateway.bind", bind, sizeof bind) < 1) strcpy(bind, "loopback");
+    if (json5_get(text, ".gateway.auth.mode", mode, sizeof mode) < 1) strcpy(mode, "token");
+    listens_everywhere = strcmp(bind, "loopback") != 0;
+    if (!strcmp(mode, "none"))
+        say(stderr, "[gateway] auth mode=none explicitly configured; all gateway connections are unauthenticated.");
+    if (listens_everywhere && (!strcmp(mode, "none") || !found) && !(open && *open)) {
+        say(stderr, "Refusing to bind gateway to %s without auth.", bind);
+        fprintf(stderr, "Set gateway.auth.token/password (or OPENCLAW_GATEWAY_TOKEN/OPENCLAW_GATEWAY_PASSWORD) or pass "
+                "--token/--password.\n");
+        exit(EX_CONFIG);
+    }
+}
 
 static void audit_line(void)
 {
@@ -165,7 +194,15 @@ static void check_config(void)
         audit_line();
         exit(EX_CONFIG);
     }
+    check_auth(text);
     say(stdout, "[gateway] starting...");
+    if (config_has_unknown_key(text)) {
+        say(stderr, "Gateway failed to start: Invalid config at %s.", config_path);
+        fprintf(stderr, "gateway: Invalid input\nRun \"openclaw doctor --fix\" to repair, then retry.\n"
+            "If startup is still blocked, inspect the adjacent .bak backup before restoring it manually.. "
+            "Run openclaw gateway status --deep for diagnostics.\n");
+        exit(1);
+    }
     if (json5_get(text, ".gateway.port", value, sizeof value) == 1 && !isdigit((unsigned char)*value)) {
         say(stderr, "Gateway failed to start: Invalid config at %s.", config_path);
         fprintf(stderr, "gateway.port: Invalid input\nRun \"openclaw doctor --fix\" to repair, then retry.\n"
@@ -176,13 +213,14 @@ static void check_config(void)
 }
 
 #include "standin-rival.h"
+#include "standin-faults.h"
 
 static int listen_on(int family)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = in6addr_loopback};
     int yes = 1, fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    v4.sin_addr.s_addr = htonl(listens_everywhere ? INADDR_ANY : INADDR_LOOPBACK);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
     if (!bind(fd, family == AF_INET ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6,
@@ -233,7 +271,10 @@ static void log_model_fallback(void)
 
 static _Noreturn void stop(void)
 {
-    if (caught == SIGUSR1) {
+    const char *respawn = getenv("STANDIN_RESPAWN");
+    if (caught == SIGUSR1 && respawn && *respawn) {
+        respawn_detached();
+    } else if (caught == SIGUSR1) {
         say(stdout, "[gateway] signal SIGUSR1 received");
         say(stdout, "[gateway] received SIGUSR1; restarting");
         say(stdout, "[shutdown] started: gateway restarting");
@@ -259,6 +300,7 @@ static void run_gateway(long start_delay, long crash_after, int hang)
     say(stdout, "[gateway] loading configuration\xe2\x80\xa6");
     say(stdout, "[gateway] resolving authentication\xe2\x80\xa6");
     check_config();
+    kill_stale_gateways();
     take_state_lock();
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGTERM, &action, NULL);
@@ -283,7 +325,7 @@ static void run_gateway(long start_delay, long crash_after, int hang)
                  "EADDRINUSE: address already in use 127.0.0.1:%d | EADDRINUSE", port, port);
         refuse(cause);
     }
-    fds[1] = listen_on(AF_INET6);
+    fds[1] = listens_everywhere ? -1 : listen_on(AF_INET6);
     text = read_file(config_path);
     if (!text || json5_get(text, ".agents.defaults.model.primary", model, sizeof model) < 1)
         if (!text || json5_get(text, ".agents.defaults.model", model, sizeof model) < 1)
@@ -295,6 +337,13 @@ static void run_gateway(long start_delay, long crash_after, int hang)
     say(stdout, "[gateway] starting channels and sidecars...");
     say(stdout, "[gateway] ready");
     say(stdout, "[heartbeat] started");
+    if (getenv("STANDIN_LOG") && *getenv("STANDIN_LOG")) say(stderr, "%s", getenv("STANDIN_LOG"));
+    text = read_file(config_path);
+    if (text && json5_get(text, ".gateway.http.endpoints.chatCompletions.enabled", model, sizeof model) == 1)
+        models_open = !strcmp(model, "true") && json5_get(text, ".gateway.auth.token", models_token, sizeof models_token) == 1;
+    watch_config();
+    open_debug_port();
+    start_child();
     started_ms = now_ms(CLOCK_MONOTONIC);
     log_model_fallback();
 
@@ -308,10 +357,7 @@ static void run_gateway(long start_delay, long crash_after, int hang)
     for (;;) {
         int64_t up = now_ms(CLOCK_MONOTONIC) - started_ms;
         if (caught) stop();
-        if (crash_after >= 0 && up >= crash_after * 1000) {
-            fprintf(stderr, "[openclaw] OpenClaw hit an unexpected runtime error.\n[openclaw] Reason: planted failure\n");
-            exit(1);
-        }
+        if (crash_after >= 0 && up >= crash_after * 1000) crash();
         long wait = crash_after * 1000 - up + 1;
         struct timespec limit = {wait / 1000, wait % 1000 * 1000000};
         serve(fds, hang, crash_after >= 0 ? &limit : NULL, &unblocked);
@@ -336,7 +382,12 @@ int main(int argc, char **argv)
     const char *base = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
     const char *dist;
 
+    if (!strcmp(base, "lsof")) return be_lsof(argc, argv);
     by_hand = !strncmp(base, "openclaw", 8);
+    if (by_hand && argc > 2 && !strcmp(argv[1], "--profile")) {
+        setenv("OPENCLAW_PROFILE", argv[2], 1);
+        first = 3;
+    }
     if (!by_hand && argc > 1) {
         if (strstr(argv[1], "worker.js")) {
             prctl(PR_SET_NAME, "node");
@@ -352,12 +403,20 @@ int main(int argc, char **argv)
         return 0;
     }
     if (!by_hand && first == 1) { puts("v22.23.3"); return 0; }
+    if (by_hand && argc > first && !strcmp(argv[first], "tui")) {
+        port = atoi(option(argc, argv, "--port", "OPENCLAW_GATEWAY_PORT", "18789"));
+        show_title(argc, argv, "openclaw-tui");
+        be_client();
+    }
     if (argc <= first || strcmp(argv[first], "gateway")) {
         fprintf(stderr, "OpenClaw does not know the command \"%s\".\n", argc > first ? argv[first] : "");
         return 1;
     }
-    read_planted_settings();
+    char own_settings[60];
     port = atoi(option(argc, argv, "--port", "OPENCLAW_GATEWAY_PORT", "18789"));
+    snprintf(own_settings, sizeof own_settings, "/run/standin-%d.env", port);
+    read_planted_settings(own_settings);
+    read_planted_settings("/run/standin.env");
     long delay = atol(option(argc, argv, "--start-delay", "STANDIN_START_DELAY", "0"));
     long crash = atol(option(argc, argv, "--crash-after", "STANDIN_CRASH_AFTER", "-1"));
     int hang = strcmp(option(argc, argv, "--hang", "STANDIN_HANG", ""), "") != 0;
