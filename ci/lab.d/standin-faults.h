@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 static int watcher = -1;
+static uint32_t loaded; /* of the text that was last taken */
 
 static int config_is_json5(const char *text)
 {
@@ -19,7 +20,9 @@ static int config_is_json5(const char *text)
     return text && json5_get(text, ".", value, sizeof value) >= 0;
 }
 
-/* The places of all values under `gateway`, against those that 2026.6.10 knows. */
+static char unknown_key[60];
+
+/* The keys of `gateway`, against those that 2026.6.10 knows; the first other one is in `unknown_key`. */
 static int config_has_unknown_key(const char *text)
 {
     static const char *const known[] = {"mode", "port", "bind", "auth", "controlUi", "http", "reload", "tls", "customBindHost",
@@ -37,7 +40,10 @@ static int config_has_unknown_key(const char *text)
             int found = 0;
             for (size_t i = 0; i < sizeof known / sizeof *known; i++)
                 found |= strlen(known[i]) == (size_t)(end - c - 1) && !strncmp(known[i], c + 1, strlen(known[i]));
-            if (!found) return 1;
+            if (!found) {
+                snprintf(unknown_key, sizeof unknown_key, "%.*s", (int)(end - c - 1), c + 1);
+                return 1;
+            }
         }
         key = 0;
         c = end;
@@ -49,14 +55,16 @@ static void watch_config(void)
 {
     char directory[400];
     snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(config_path, '/') - config_path), config_path);
+    char *text = read_file(config_path);
+    if (text) loaded = sha256_first_word(text);
     watcher = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (watcher >= 0) inotify_add_watch(watcher, directory, IN_CLOSE_WRITE | IN_MOVED_TO);
 }
 
-/* As the real one: a broken file is not taken, the gateway serves on with what it has. */
+/* As the real one: a broken file is not taken, the gateway serves on with what it has. Nothing is said
+ * when the file is what it was again. */
 static void config_changed(void)
 {
-    static int broken;
     char events[4096], value[200];
     const char *name = strrchr(config_path, '/') + 1;
     ssize_t n = read(watcher, events, sizeof events);
@@ -66,13 +74,17 @@ static void config_changed(void)
     if (!ours) return;
     sleep_ms(300);
     char *text = read_file(config_path);
-    int valid = config_is_json5(text);
-    if (valid && (config_has_unknown_key(text) || (json5_get(text, ".gateway.port", value, sizeof value) == 1
-        && !isdigit((unsigned char)*value)))) valid = 2;
-    if (!valid) say(stderr, "[reload] config reload skipped (invalid config): : JSON5 parse failed: SyntaxError: JSON5: invalid end of input at 2:1");
-    else if (valid == 2) say(stderr, "[reload] config reload skipped (invalid config): gateway: Invalid input");
-    else if (broken) say(stdout, "[reload] config change detected; evaluating reload (meta)");
-    broken = valid != 1;
+    if (!config_is_json5(text)) {
+        say(stderr, "[reload] config reload skipped (invalid config): : JSON5 parse failed: SyntaxError: JSON5: invalid end of input at 2:1");
+    } else if (config_has_unknown_key(text)) {
+        say(stderr, "[reload] config reload skipped (invalid config): gateway: Unrecognized key: \"%s\"", unknown_key);
+    } else if (json5_get(text, ".gateway.port", value, sizeof value) == 1 && !isdigit((unsigned char)*value)) {
+        say(stderr, "[reload] config reload skipped (invalid config): gateway.port: Invalid input");
+    } else if (sha256_first_word(text) != loaded) {
+        loaded = sha256_first_word(text);
+        say(stdout, "[reload] config change detected; evaluating reload (agents)");
+        say(stdout, "[reload] config hot reload applied (agents)");
+    }
 }
 
 static int is_gateway(long pid)
