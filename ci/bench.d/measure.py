@@ -287,11 +287,18 @@ def probe_cost(host: str) -> None:
     leader = (LAB_STATE / "hosts" / host / "leader").read_text().strip()
     look = "for name in dash busybox ss; do command -v $name; done; :"
     programs = {Path(path).name: path for path in output_of(LAB, "exec", host, "--", "sh", "-c", look).split()}
-    text = (REPOSITORY / "src/probe/scripts/probe.sh").read_text(encoding="utf-8")
-    text = f"N='{'0' * 32}'\nUNIT='openclaw-gateway.service'\nPORT='{GATEWAY_PORT}'\nOWNER=''\nLIMIT_S='20'\n{text}"
+    parts = sorted((REPOSITORY / "src/probe/scripts/probe").glob("*.sh"))
+    unit = "openclaw-gateway.service"
+    # The names of the variables before there could be several gateways, for an older script.
+    head = f"N='{'0' * 32}'\nK=k\nUNIT='{unit}'\nPORT='{GATEWAY_PORT}'\nOWNER=''\nUNITS='{unit}'\nPORTS='{GATEWAY_PORT}'\n"
+    head += "OWNERS=''\nLIMIT_S='20'\ncustom_checks() { :; }\n"
+    text = head + "".join(part.read_text(encoding="utf-8") for part in parts)
     scripts = {"sh -s </dev/null": "", "probe without ss": f"USE_SS='no'\n{text}"}
     if programs.pop("ss", None):
         scripts["probe with ss"] = f"USE_SS='yes'\n{text}"
+    # CLAWFLEET_PROBE_BEFORE=FILE: an earlier script, to be measured in the same run.
+    if earlier := os.environ.get("CLAWFLEET_PROBE_BEFORE"):
+        scripts["the earlier probe"] = f"USE_SS='yes'\n{head}{Path(earlier).read_text(encoding='utf-8')}"
     cases = {f"{name}: {what}": (shell, scripts[what]) for name, shell in programs.items() for what in scripts}
     spent: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(PROBES):

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Class, Evidence, Facts, FleetFinding, Gateway, Host, HostReport, Role, Severity,
+    Class, Evidence, Facts, FleetFinding, Gateway, Host, HostReport, Role, Severity, UnitScope,
 };
 
 use super::lasting::package_of;
@@ -20,6 +20,7 @@ const SHOWN: usize = 12;
 /// One gateway of one host, as it is compared.
 struct Member<'a> {
     host: &'a str,
+    scope: &'static str,
     traits: BTreeMap<(Class, String), String>,
 }
 
@@ -40,14 +41,19 @@ pub fn compare(hosts: &[(&Host, &HostReport)]) -> Vec<FleetFinding> {
                 .or_default()
                 .push(Member {
                     host: &host.name,
+                    scope: scope(gateway),
                     traits: traits(facts, gateway),
                 });
         }
     }
     let mut findings: Vec<FleetFinding> = Vec::new();
     for members in peers.values().filter(|members| members.len() >= PEERS) {
-        for class in [Class::ConfigDrift, Class::VersionDrift, Class::UnitDiffers] {
-            findings.extend(deviations(class, members));
+        for class in [Class::ConfigDrift, Class::VersionDrift] {
+            findings.extend(deviations(class, members.iter()));
+        }
+        for scope in ["system", "user"] {
+            let alike = members.iter().filter(|member| member.scope == scope);
+            findings.extend(deviations(Class::UnitDiffers, alike));
         }
     }
     findings.sort_by(|a, b| a.class.cmp(&b.class).then(a.hosts.cmp(&b.hosts)));
@@ -81,10 +87,14 @@ fn traits(facts: &Facts, gateway: &Gateway) -> BTreeMap<(Class, String), String>
         .and_then(|unit| unit.file.as_ref());
     for line in file.into_iter().flat_map(|file| file.lines()) {
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        // Lists are kept whole: which of several variables differs is told by its name.
-        let key = match (key, value.split_once('=')) {
-            ("Environment", Some((name, _))) => format!("Environment={name}"),
-            _ => key.to_owned(),
+        // The gateway's installer writes its version there.
+        if matches!(key, "Description" | "Documentation") {
+            continue;
+        }
+        // Which of several variables differs is told by its name.
+        let (key, value) = match (key, value.split_once('=')) {
+            ("Environment", Some((name, value))) => (format!("Environment={name}"), value),
+            _ => (key.to_owned(), value),
         };
         // A later line of the same key has the last word, or adds to it.
         traits
@@ -98,11 +108,24 @@ fn traits(facts: &Facts, gateway: &Gateway) -> BTreeMap<(Class, String), String>
     traits
 }
 
+/// The manager that the gateway's unit belongs to. Units of different managers are written
+/// differently, so they are compared with their like.
+fn scope(gateway: &Gateway) -> &'static str {
+    let unit = gateway.units.iter().find(|unit| unit.claims_port());
+    match unit.map(|unit| &unit.scope) {
+        Some(UnitScope::System) => "system",
+        Some(UnitScope::User { .. }) => "user",
+        None => "none",
+    }
+}
+
 /// The hosts that deviate from what most of their peers have, those that deviate alike together.
-fn deviations(class: Class, members: &[Member<'_>]) -> Vec<FleetFinding> {
+fn deviations<'a>(
+    class: Class,
+    members: impl Iterator<Item = &'a Member<'a>>,
+) -> Vec<FleetFinding> {
     // A host of which nothing of this kind is known deviates from nobody.
     let known: Vec<&Member<'_>> = members
-        .iter()
         .filter(|member| member.traits.keys().any(|(of, _)| *of == class))
         .collect();
     if known.len() < PEERS {

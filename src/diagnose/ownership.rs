@@ -48,9 +48,16 @@ impl<'facts> Ownership<'facts> {
         if holders.len() > 1 {
             holders.retain(|holder| !is_manager(holder.process));
         }
-        // The HTTP question reaches one listener; with several it does not say which.
-        if let ([holder], Some(answer)) = (holders.as_mut_slice(), gateway.http.answer()) {
-            holder.is_gateway |= answer.is_gateway;
+        // The HTTP question reaches one listener; with several different ones it does not say which.
+        // A proxy's process for each address family is one and the same.
+        let first = holders.first().map(|holder| holder.process.comm.clone());
+        let alike = holders
+            .iter()
+            .all(|holder| Some(&holder.process.comm) == first.as_ref());
+        if alike && let Some(answer) = gateway.http.answer() {
+            for holder in &mut holders {
+                holder.is_gateway |= answer.is_gateway;
+            }
         }
         Self {
             holders,

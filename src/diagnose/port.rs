@@ -346,8 +346,11 @@ impl Case<'_> {
                 waited_ms: *waited_ms,
             }],
             Err(HttpError::Broken(how)) => vec![Evidence::HttpBroken(how.clone())],
+            // Where so many wait that no more can, the question does not even get in.
+            Err(HttpError::NotAsked(_)) if self.queue().is_some() => Vec::new(),
             Ok(_) | Err(HttpError::Refused | HttpError::NotAsked(_)) => return None,
         };
+        evidence.extend(self.queue());
         if let Some(holder) = holder {
             let process = holder.process;
             // It listens before it is ready: the event loop of a fresh gateway is busy for seconds.
@@ -371,6 +374,14 @@ impl Case<'_> {
             about.map_or(Subject::Port(self.gateway.port), subject),
             evidence,
         ))
+    }
+
+    /// The queue of connections that nobody accepts, where it is full.
+    fn queue(&self) -> Option<Evidence> {
+        self.gateway.listeners.known()?.iter().find_map(|listener| {
+            let (waiting, backlog) = (listener.waiting?, listener.backlog?);
+            (waiting > 0 && waiting >= backlog).then_some(Evidence::Queue { waiting, backlog })
+        })
     }
 
     /// Nobody listens. Is it stopped, starting, crashing, or refused?
@@ -408,7 +419,10 @@ impl Case<'_> {
                 Some(age_s) => age_s < grace_s,
                 // It has no main process yet, or that one was replaced while the probe looked. A
                 // unit that is active without one (`exited`) starts nothing any more.
-                None => unit.main_pid != 0 || unit.active_state == "activating",
+                None => {
+                    let long = unit.in_state_s.is_some_and(|age_s| age_s > grace_s);
+                    unit.main_pid != 0 || (unit.active_state == "activating" && !long)
+                }
             };
             if young {
                 findings.push(self.starting(self.main_age(unit).unwrap_or(0), Some(unit)));

@@ -278,6 +278,13 @@ pub enum Evidence {
         /// How long was waited, in ms.
         waited_ms: u32,
     },
+    /// Connections wait, and no more fit.
+    Queue {
+        /// How many wait.
+        waiting: u32,
+        /// How many may.
+        backlog: u32,
+    },
     /// What the port did instead of answering.
     HttpBroken(String),
     /// The process is in that state (`T` stopped, `D` waiting in the kernel).

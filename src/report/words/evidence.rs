@@ -90,6 +90,9 @@ pub(in crate::report) fn evidence(evidence: &Evidence) -> String {
             "the port accepts connections, and no HTTP answer came within {}",
             span(Duration::from_millis(u64::from(*waited_ms)))
         ),
+        Evidence::Queue { waiting, backlog } => {
+            format!("{waiting} connections wait to be accepted, {backlog} fit: nobody accepts them")
+        }
         Evidence::HttpBroken(how) => format!("the port speaks no proper HTTP: {}", sanitize(how)),
         Evidence::ProcessState { pid, state } => format!(
             "pid {pid} is in state {state} ({})",

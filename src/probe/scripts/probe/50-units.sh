@@ -71,14 +71,17 @@ user_unit() { # USER UID GID HOME
         done
         return
     fi
+    # The other side of that socket belongs to the user: it may hang, or never end.
+    limited=
+    command -v timeout >/dev/null 2>&1 && limited='timeout -k 1 5'
     if [ "$me" = "$2" ]; then
         # shellcheck disable=SC2086
-        text=$(XDG_RUNTIME_DIR=$runtime systemctl --user show --no-pager -p "$properties" -- $names 2>&1)
+        text=$(XDG_RUNTIME_DIR=$runtime $limited systemctl --user show --no-pager -p "$properties" -- $names 2>&1)
     elif [ "$me" = 0 ]; then
         # setpriv opens no session: runuser, su and `systemctl -M` would log one, and the last can
         # even start a manager that is not running.
         # shellcheck disable=SC2086
-        text=$(setpriv --reuid "$2" --regid "$3" --clear-groups env "XDG_RUNTIME_DIR=$runtime" \
+        text=$($limited setpriv --reuid "$2" --regid "$3" --clear-groups env "XDG_RUNTIME_DIR=$runtime" \
             systemctl --user show --no-pager -p "$properties" -- $names 2>&1)
     else
         frame denied user "$1" "$2"
@@ -86,7 +89,8 @@ user_unit() { # USER UID GID HOME
         return
     fi || {
         frame denied user "$1" "$2"
-        echo "failed=${text%%"$nl"*}"
+        text=${text%%"$nl"*}
+        echo "failed=${text:-the manager of user $1 did not answer}"
         return
     }
     show_units user "$1" "$2"

@@ -45,7 +45,7 @@ config() { # PATH UID|USER|PATH
         echo "denied=$path is not readable for this login"
         return
     fi
-    settings=$(head -c 262144 "$path" | tr '\r\t' '  ' | awk "$config_reader")
+    settings=$(head -c 262144 "$path" | awk "$config_reader")
     section=
     secrets=
     IFS=$nl
@@ -112,6 +112,7 @@ config_reader='
     function here(last) { return place[depth] != "" ? place[depth] "." last : last }
     {
         rest = $0
+        gsub(/[\r\t]/, " ", rest)
         size += length($0) + 1
         if (NR == 1) sub(/^\357\273\277/, "", rest)
         while (rest != "") {
