@@ -102,11 +102,15 @@ static int is_gateway(long pid)
 /* Newcomers that carry the marker of a generated unit clear the port of other gateways, if lsof is there. */
 static void kill_stale_gateways(void)
 {
-    const char *marker = getenv("OPENCLAW_SERVICE_MARKER");
+    const char *marker = getenv("OPENCLAW_SERVICE_MARKER"), *version = getenv("OPENCLAW_SERVICE_VERSION");
     long found[16], gateways[16];
     char list[200] = "";
     int n, stale = 0;
-    if (!marker || !*marker || (access("/usr/bin/lsof", X_OK) && access("/usr/sbin/lsof", X_OK))) return;
+    if (!marker || !*marker || (version && !strcmp(version, "2026.3.1"))) return; /* from 3.8 on */
+    if (access("/usr/bin/lsof", X_OK) && access("/usr/sbin/lsof", X_OK)) {
+        say(stderr, "[restart] lsof failed during initial stale-pid scan for port %d: ENOENT", port);
+        return;
+    }
     n = listeners("/proc/net/tcp", found, 16);
     for (int i = 0; i < n; i++) {
         if (found[i] == getpid() || found[i] == getppid() || !is_gateway(found[i])) continue;

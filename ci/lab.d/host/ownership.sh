@@ -118,7 +118,7 @@ prepare_ownership() { # SCENARIO GATEWAY
       user_unit claw "$unit" "$port" old
       let_claw_linger
       wait_for 90 serving
-      user_ctl claw kill --signal=USR1 --kill-who=main "$unit"
+      kill -USR1 "$(user_show MainPID)"
       ;;
     restart-inside*) prepare_restart_inside "$1" "$2" ;;
     foreign) hold_port other.service nobody "$lab/bin/foreign-httpd $port" ;;

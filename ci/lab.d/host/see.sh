@@ -102,8 +102,7 @@ visible() { # SCENARIO
     two-users) both_serve "$second_port" && user_active claw "$unit" && user_active "$second_user" "$unit" ;;
     two-profiles-one-orphan) both_serve "$work_port" && user_active claw "$unit" && user_failed_twice "$work_unit" ;;
     restart-inside*)
-      # Done after the fourth: the count is of the agent's own.
-      serving && [ "$(cat /tmp/openclaw-restarts 2>/dev/null || echo 0)" -ge 4 ]
+      serving && [ "$(journalctl -q --no-pager -o cat | grep -c 'Stopping .*OpenClaw Gateway')" -ge 4 ]
       ;;
     foreign | foreign-unit | foreign-container)
       listening && [ "$(show ActiveState)" = failed ] && case $1 in
