@@ -90,6 +90,18 @@ gateway_for() { # SCENARIO GATEWAY
 
 known_scenario() { awk -v name="$1" '$1 == name {found = 1} END {exit !found}' <<<"$scenario_list"; }
 
+# A certificate for the scenario `tls`: hosts have no openssl to make one.
+make_certificate() {
+  local building=$share/tls.building.$$
+  [[ -d $share/tls ]] && return 0
+  need_tools openssl openssl
+  mkdir -p "$building"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout "$building/key.pem" -out "$building/cert.pem" 2>/dev/null ||
+    die 'openssl made no certificate for the scenario tls'
+  mv -T "$building" "$share/tls" 2>/dev/null || rm -rf "$building"
+}
+
 plant_scenario() { # SCENARIO HOST GATEWAY(or empty)
   local scenario=$1 host=$2 gateway=$3 login command
   known_scenario "$scenario" || usage_error "no such scenario: $scenario (ci/lab scenarios lists them)"
@@ -100,6 +112,7 @@ plant_scenario() { # SCENARIO HOST GATEWAY(or empty)
     install_real "$(state_get "$host" version)"
   fi
   publish_share
+  [[ $scenario != tls ]] || make_certificate
   # Two plants on one host would reset each other's half.
   exec 8>"$run/hosts/$host/lock"
   flock 8

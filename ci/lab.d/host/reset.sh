@@ -52,7 +52,7 @@ reset_host() {
 
 undo_mounts() {
   awk -v state="$state" '$2 == state || $2 ~ "/openclaw/package.json$" {print $2}' /proc/self/mounts |
-    while read -r mounted; do umount -l "$mounted"; done
+    while read -r mounted; do umount -l "$mounted" 2>/dev/null || true; done # a mount seen at two places goes from both
   limited=/sys/fs/cgroup/memory/clawfleet-$(hostname)
   if [ -d "$limited" ]; then
     mount -o remount,bind,rw /sys/fs/cgroup/memory

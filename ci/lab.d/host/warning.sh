@@ -89,8 +89,11 @@ prepare_warning() { # SCENARIO GATEWAY
       systemctl daemon-reload
       ;;
     tls)
+      # The gateway can make a certificate by itself only where there is an openssl.
+      cp "$lab/tls/cert.pem" "$lab/tls/key.pem" "$state"
       config_text "$state" claw "{\"gateway\":{\"mode\":\"local\",\"bind\":\"loopback\",\"tls\":{\"enabled\":true,\
-\"autoGenerate\":true},\"auth\":{\"mode\":\"token\",\"token\":\"$token\"}}}"
+\"autoGenerate\":false,\"certPath\":\"$state/cert.pem\",\"keyPath\":\"$state/key.pem\"},\
+\"auth\":{\"mode\":\"token\",\"token\":\"$token\"}}}"
       serve_as good
       ;;
     token)
