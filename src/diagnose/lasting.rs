@@ -8,8 +8,8 @@ use super::ownership::Ownership;
 use super::signs::subject;
 
 /// How long after the start of a process its package may be written without being a later version:
-/// clocks of files and processes differ by a tick, and installers write for a while.
-const SETTLED_S: u64 = 60;
+/// the two times are known to the second, and come from different clocks.
+const SETTLED_S: u64 = 5;
 
 /// Checks a gateway that serves.
 pub(super) fn check(facts: &Facts, gateway: &Gateway, ownership: &Ownership<'_>) -> Vec<Finding> {
@@ -42,6 +42,7 @@ fn next_start(facts: &Facts, gateway: &Gateway, unit: &Unit) -> Option<Finding> 
         evidence.push(Evidence::LogLine {
             text: text.to_owned(),
             count,
+            hours: 24,
         });
     }
     let config = gateway.config.known();

@@ -95,7 +95,8 @@ fn name_causes(findings: &mut [Finding]) {
         Class::RoleMismatch,
         Class::GatewayDown,
     ];
-    const CONSEQUENCES: [Class; 6] = [
+    const CONSEQUENCES: [Class; 7] = [
+        Class::GatewayStarting,
         Class::ChannelsSuppressed,
         Class::TrueCrash,
         Class::RestartLoop,

@@ -33,6 +33,7 @@ pub(super) fn check(gateway: &Gateway) -> Option<Finding> {
         evidence.push(Evidence::LogLine {
             text: line.to_owned(),
             count,
+            hours: 1,
         });
     }
     Some(Finding {

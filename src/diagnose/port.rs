@@ -180,7 +180,7 @@ impl Case<'_> {
             self.gateway
                 .units
                 .iter()
-                .find(|unit| unit.load_state == "loaded")
+                .find(|unit| matches!(unit.load_state.as_str(), "loaded" | "masked"))
         };
         // The inventory may say whose unit it is to be.
         let wanted = |unit: &&Unit| {
@@ -232,6 +232,7 @@ impl Case<'_> {
                         evidence.push(Evidence::LogLine {
                             text: line.to_owned(),
                             count,
+                            hours: 1,
                         });
                         break;
                     }
@@ -483,6 +484,7 @@ impl Case<'_> {
             Some(Evidence::LogLine {
                 text: text.to_owned(),
                 count,
+                hours: 1,
             })
         };
         if refused.is_some() || unit.exec_main_status == Some(EXIT_CONFIG) {
@@ -561,6 +563,7 @@ fn loop_evidence(unit: &Unit) -> Vec<Evidence> {
             evidence.push(Evidence::LogLine {
                 text: line.to_owned(),
                 count,
+                hours: 1,
             });
         }
     }

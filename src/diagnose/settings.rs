@@ -65,7 +65,10 @@ fn weak(unit: &Unit, version: Option<&str>) -> Option<Finding> {
         && !prevent.split_whitespace().any(|status| status == "78")
     {
         weak(
-            format!("RestartPreventExitStatus={prevent}"),
+            match prevent.as_str() {
+                "" => "no RestartPreventExitStatus".to_owned(),
+                prevent => format!("RestartPreventExitStatus={prevent}"),
+            },
             "without 78 a taken port or a broken configuration is tried again for ever",
         );
     }

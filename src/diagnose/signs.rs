@@ -58,6 +58,7 @@ fn from_inside(unit: &Unit, journal: &UnitJournal) -> Option<Finding> {
         Some(Evidence::LogLine {
             text: text.to_owned(),
             count,
+            hours: 24,
         })
     };
     let asked = line(JournalSignature::AskedFromInside);
@@ -90,6 +91,7 @@ fn suppressed(facts: &Facts, unit: &Unit, journal: &UnitJournal) -> Option<Findi
         vec![Evidence::LogLine {
             text: text.to_owned(),
             count,
+            hours: 24,
         }],
     ))
 }

@@ -305,8 +305,10 @@ pub enum Evidence {
     LogLine {
         /// The line.
         text: String,
-        /// How many like it in the last hour.
+        /// How many like it.
         count: u32,
+        /// Within so many hours.
+        hours: u32,
     },
     /// A model's provider is in no catalogue.
     UnknownProvider {

@@ -13,4 +13,5 @@
 mod faults;
 mod lab;
 mod logins;
+mod matrix;
 mod scenarios;

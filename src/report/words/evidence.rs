@@ -110,10 +110,11 @@ pub(in crate::report) fn evidence(evidence: &Evidence) -> String {
             scope(whose),
             span(Duration::from_secs(*age_s))
         ),
-        Evidence::LogLine { text, count } => {
-            let times = match count {
-                1 => String::new(),
-                count => format!(" ({count} times in the last hour)"),
+        Evidence::LogLine { text, count, hours } => {
+            let times = match (count, hours) {
+                (1, _) => String::new(),
+                (count, 1) => format!(" ({count} times in the last hour)"),
+                (count, hours) => format!(" ({count} times in {hours} h)"),
             };
             format!("log{times}: {}", shorten(&sanitize(text.trim()), 220))
         }

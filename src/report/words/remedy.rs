@@ -70,6 +70,10 @@ pub(in crate::report) fn remedy(finding: &Finding, host: &HostReport) -> Option<
             host_command(host, &format!("systemctl status {}", holder?.pid))
         }
         Class::GatewayDown => match &finding.subject {
+            Subject::Unit { .. } if is_masked(finding) => host_command(
+                host,
+                &format!("{}; {}", unit.ctl("unmask"), unit.ctl("enable --now")),
+            ),
             Subject::Unit { .. } => host_command(host, &unit.ctl("enable --now")),
             _ => format!(
                 "set `role: none` for {} if no gateway belongs there; otherwise install its unit",
@@ -213,6 +217,12 @@ impl Unit {
             ),
         }
     }
+}
+
+fn is_masked(finding: &Finding) -> bool {
+    finding.evidence.iter().any(
+        |evidence| matches!(evidence, Evidence::UnitState { file_state, .. } if file_state.starts_with("masked")),
+    )
 }
 
 /// The unit that serves the port that a finding is about.
