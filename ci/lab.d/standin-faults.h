@@ -83,7 +83,6 @@ static void config_changed(void)
     } else if (sha256_first_word(text) != loaded) {
         loaded = sha256_first_word(text);
         say(stdout, "[reload] config change detected; evaluating reload (agents)");
-        say(stdout, "[reload] config hot reload applied (agents)");
     }
 }
 
