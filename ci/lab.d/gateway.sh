@@ -102,6 +102,8 @@ fill_prefix() { # DIRECTORY VERSION NODE_PACKAGE
   cd "$building" || return 1
   PATH=$building/node/bin:$PATH npm install --omit=optional --ignore-scripts --no-package-lock "openclaw@$version" || return 1
   add_native_parts "$building" "$version" || return 1
+  # From 9.x on the first start completes the installation, which a read-only one refuses on a host.
+  HOME=$building/.npm "$building/node/bin/node" node_modules/openclaw/dist/index.js --version || return 1
   rm -rf "$building/.npm"
   mkdir -p bin
   printf '#!/bin/sh\nexec /opt/openclaw-%s/node/bin/node /opt/openclaw-%s/node_modules/openclaw/openclaw.mjs "$@"\n' \
