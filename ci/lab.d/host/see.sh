@@ -62,12 +62,15 @@ holder() { # [PORT]
 
 cgroup_of_holder() { cut -d: -f3 "/proc/$(holder "$port")/cgroup"; }
 
+# What the newcomer says at a taken port: the stand-in as 2026.6.10, real ones by their version.
+refusal() { if [ "$gateway_kind" = real ]; then taken_text; else echo 'existing gateway is healthy'; fi; }
+
 failed_twice() {
   [ "$(show NRestarts)" -ge 2 ] && [ "$(journalctl -q -u "$unit" --no-pager | grep -c "$1")" -ge 2 ]
 }
 
 user_failed_twice() { # UNIT
-  [ "$(user_show NRestarts "$1")" -ge 2 ] && user_said 'existing gateway is healthy' "$1"
+  [ "$(user_show NRestarts "$1")" -ge 2 ] && user_said "$(refusal)" "$1"
 }
 
 ended_with() { # RESULT STATUS: the unit's last run
@@ -84,7 +87,7 @@ failed_at_78() { not_listening && [ "$(show ActiveState)" = failed ] && [ "$(sho
 visible() { # SCENARIO
   case $1 in
     healthy | unprivileged | user-unit | busy-journal | gateway-unexpected) serving ;;
-    orphan | orphan-root | duplicate-unit | leftover) listening && failed_twice 'existing gateway is healthy' ;;
+    orphan | orphan-root | duplicate-unit | leftover) listening && failed_twice "$(refusal)" ;;
     orphan-user) serving && user_failed_twice "$unit" ;;
     respawned) serving && user_failed_twice "$unit" && user_said 'signal SIGUSR1 received' ;;
     parked) listening && [ "$(show ActiveState)" = failed ] ;;
