@@ -1,7 +1,7 @@
 //! Probes recorded on real hosts, and the findings that they must lead to.
 //!
 //! A case is one file under `fixtures/probes`: what the probe printed, headed by `#? http` (what the
-//! port answered) and `#? expect` (every finding that follows, `class<cause`). A new host's odd
+//! port of each gateway answered) and `#? expect` (every finding that follows, `class<cause`). A new host's odd
 //! output needs a new file and no code.
 #![allow(
     clippy::unwrap_used,
@@ -47,17 +47,20 @@ fn http(words: &str) -> HttpFacts {
 
 /// Reads one recorded probe.
 fn facts(text: &str) -> Facts {
-    let answer = text
+    let answers = text
         .lines()
-        .find_map(|line| line.strip_prefix("#? http "))
-        .unwrap();
+        .filter_map(|line| line.strip_prefix("#? http "));
     let frames = split(text, &Nonce::new(1));
     assert!(frames.ended, "the probe was recorded whole");
     let host = host();
     let services: Vec<_> = host.services().collect();
     let mut facts = parse(&frames, &services);
     assert_eq!(facts.parse_issues, [""; 0], "the parser knows every line");
-    facts.gateways[0].http = http(answer);
+    let answers: Vec<HttpFacts> = answers.map(http).collect();
+    assert_eq!(facts.gateways.len(), answers.len(), "one answer of each");
+    for (gateway, http) in facts.gateways.iter_mut().zip(answers) {
+        gateway.http = http;
+    }
     facts
 }
 
@@ -72,7 +75,7 @@ fn cases() -> Vec<(String, String)> {
         })
         .collect();
     cases.sort();
-    assert!(cases.len() >= 19, "fixtures are missing");
+    assert!(cases.len() >= 50, "fixtures are missing");
     cases
 }
 
@@ -259,7 +262,7 @@ fn units_of_different_ports_do_not_compete() {
     let path = "path=/etc/systemd/system/openclaw-gateway.service\n";
     let apart = text.replacen(path, &format!("{path}port=18790\n"), 1);
     assert_ne!(text, apart);
-    let mut facts = facts(&apart);
+    let mut facts = facts(&format!("#? http 200 gateway 7\n{apart}"));
     assert_eq!(facts.gateways.len(), 2);
     facts.gateways[1].listeners = facts.gateways[0].listeners.clone();
     facts.gateways[1].http = facts.gateways[0].http.clone();
@@ -456,4 +459,102 @@ fn the_wanted_scope_is_what_a_finding_is_about() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// `role: none` and a gateway: that is all there is to say of it.
+#[test]
+fn a_gateway_where_none_is_expected_is_one_finding() {
+    let mut host = host();
+    host.role = clawfleet::model::Role::None;
+    for name in ["healthy-real", "orphan-real", "two-profiles"] {
+        let findings = diagnose(&host, &case(name));
+        let roots: BTreeSet<&str> = findings
+            .iter()
+            .filter(|finding| finding.cause.is_none())
+            .map(|finding| finding.class.id())
+            .collect();
+        assert_eq!(roots, BTreeSet::from(["role-mismatch"]), "{name}");
+    }
+}
+
+/// What is worked on is shown, and is no alarm.
+#[test]
+fn maintenance_raises_no_alarm() {
+    let mut host = host();
+    for (label, alarms) in [("true", false), ("2026-11-21", false), ("false", true)] {
+        host.labels.insert("maintenance".into(), label.into());
+        let findings = diagnose(&host, &case("orphan-real"));
+        assert!(!findings.is_empty());
+        assert_eq!(verdict(&findings) == Verdict::Critical, alarms, "{label}");
+    }
+}
+
+/// A clock may be off by as much as the inventory says, to either side.
+#[test]
+fn a_wrong_clock_is_found() {
+    for (ahead_s, wrong) in [
+        (0, false),
+        (30, false),
+        (31, true),
+        (-31, true),
+        (-5, false),
+    ] {
+        let mut facts = case("healthy-real");
+        facts.system.clock_ahead_s = Some(ahead_s);
+        assert_eq!(found(&facts).contains("clock-skew"), wrong, "{ahead_s}");
+    }
+}
+
+/// A value that two thirds of the peers share makes the others odd; one that is each host's own does not.
+#[test]
+fn the_odd_one_out_is_named_and_no_secret_with_it() {
+    use clawfleet::diagnose::{compare, judge};
+    use clawfleet::model::{HostObservation, HostOutcome, StageTimes};
+    let hosts = clawfleet::inventory::parse("hosts: {\"VM[1-5]\": {}}", "test", "/root")
+        .unwrap()
+        .hosts;
+    let reports: Vec<_> = hosts
+        .iter()
+        .enumerate()
+        .map(|(number, host)| {
+            let mut facts = case("healthy-real");
+            let Observed::Known(config) = &mut facts.gateways[0].config else {
+                panic!("the recorded configuration is known");
+            };
+            let odd = number == 3;
+            let digest = if odd { "f".repeat(64) } else { "0".repeat(64) };
+            config.leaves = vec![
+                (
+                    "gateway.bind".into(),
+                    if odd { "lan" } else { "loopback" }.into(),
+                ),
+                ("each.its.self".into(), number.to_string()),
+            ];
+            config.hidden = vec![("channels.telegram".into(), digest)];
+            let outcome = HostOutcome::Observed(Box::new(facts));
+            let stages = StageTimes::default();
+            let elapsed = std::time::Duration::from_millis(1);
+            judge(
+                host,
+                HostObservation {
+                    outcome,
+                    stages,
+                    elapsed,
+                },
+            )
+        })
+        .collect();
+    let pairs: Vec<_> = hosts.iter().zip(&reports).collect();
+    let found = compare(&pairs);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].class.id(), "config-drift");
+    assert_eq!(found[0].hosts, ["VM4"]);
+    let said = format!("{:?}", found[0].evidence);
+    assert!(
+        said.contains("gateway.bind") && said.contains("channels.telegram"),
+        "{said}"
+    );
+    assert!(!said.contains("fff") && !said.contains("self"), "{said}");
+    // Two are too few to call one of them odd.
+    assert!(compare(&pairs[2..4]).is_empty());
 }

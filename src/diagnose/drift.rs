@@ -68,10 +68,7 @@ fn traits(facts: &Facts, gateway: &Gateway) -> BTreeMap<(Class, String), String>
             traits.insert((Class::ConfigDrift, path.clone()), value.clone());
         }
         for (section, digest) in &config.hidden {
-            traits.insert(
-                (Class::ConfigDrift, format!("{section} (not shown)")),
-                format!("*{digest}"),
-            );
+            traits.insert((Class::ConfigDrift, section.clone()), format!("*{digest}"));
         }
     }
     if let Some(package) = package_of(facts, gateway) {
@@ -160,8 +157,8 @@ fn deviations<'a>(
                 .or_default()
                 .push(Evidence::Deviates {
                     what: key.clone(),
-                    here: shown(value.as_ref()),
-                    peers: shown(*usual),
+                    here: shown(value.as_ref(), "another value (hidden)"),
+                    peers: shown(*usual, "one and the same (hidden)"),
                     agree: *agree,
                     of: known.len(),
                 });
@@ -187,10 +184,10 @@ fn deviations<'a>(
 }
 
 /// A value as it may be shown: a digest says nothing to anybody.
-fn shown(value: Option<&String>) -> String {
+fn shown(value: Option<&String>, hidden: &str) -> String {
     match value {
         None => "not set".to_owned(),
-        Some(value) if value.starts_with('*') => "another value (hidden)".to_owned(),
+        Some(value) if value.starts_with('*') => hidden.to_owned(),
         Some(value) => hide_digests(value),
     }
 }

@@ -17,7 +17,7 @@ fn address(name: &str) -> String {
     rest.split([',', '}']).next().unwrap().to_owned()
 }
 
-fn as_login(name: &str, settings: &str) -> Bastion {
+pub(crate) fn as_login(name: &str, settings: &str) -> Bastion {
     Bastion::from_text(&format!(
         "defaults: {{{KEYS}, {settings}}}\nhosts: {{{name}: {{address: {}}}}}\n",
         address(name)

@@ -10,8 +10,10 @@
     reason = "a test fails by panicking and tells what it does"
 )]
 
+mod compatibility;
 mod faults;
 mod lab;
 mod logins;
 mod matrix;
 mod scenarios;
+mod versions;

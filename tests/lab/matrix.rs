@@ -418,6 +418,9 @@ const CASES: [Case; 69] = [
 /// The first of the matrix's hosts; those before are the other tests'.
 const FIRST: usize = 175;
 
+/// The first host after them.
+pub(crate) const AFTER: usize = FIRST + CASES.len();
+
 /// Classes that come and go with time, and are only ever told as consequences.
 const CONSEQUENCES: [&str; 7] = [
     "restart-loop",
