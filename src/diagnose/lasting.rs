@@ -27,17 +27,7 @@ pub(super) fn check(facts: &Facts, gateway: &Gateway, ownership: &Ownership<'_>)
 fn next_start(facts: &Facts, gateway: &Gateway, unit: &Unit) -> Option<Finding> {
     let mut evidence = Vec::new();
     let mut confidence = Confidence::Medium;
-    let kind = JournalSignature::ConfigUnusable;
-    let told = unit
-        .journal
-        .known()
-        .filter(|journal| {
-            journal
-                .writer(kind)
-                .is_some_and(|pid| facts.process(pid).is_some())
-        })
-        .and_then(|journal| journal.signature(kind));
-    if let Some((count, text)) = told {
+    if let Some((count, text)) = skipped_reload(facts, gateway, unit) {
         confidence = Confidence::High;
         evidence.push(Evidence::LogLine {
             text: text.to_owned(),
@@ -69,6 +59,26 @@ fn next_start(facts: &Facts, gateway: &Gateway, unit: &Unit) -> Option<Finding> 
         confidence,
         ..Finding::new(Class::NextStartFails, subject(unit), evidence)
     })
+}
+
+/// What the running process said when it could not use a changed configuration. A file that was
+/// written again later is another one: a repaired file that equals what runs is not logged at all,
+/// and one that is still broken is logged again.
+fn skipped_reload<'a>(facts: &Facts, gateway: &Gateway, unit: &'a Unit) -> Option<(u32, &'a str)> {
+    /// The watcher needs a moment, and the times come from different clocks.
+    const NOTICED_S: u64 = 5;
+    let kind = JournalSignature::ConfigUnusable;
+    let journal = unit.journal.known()?;
+    facts.process(journal.writer(kind)?)?;
+    let changed_s = gateway
+        .config
+        .known()
+        .and_then(|config| facts.mode(&config.path))
+        .map(|file| file.changed_s);
+    let written_again = changed_s
+        .zip(journal.unusable_at_s)
+        .is_some_and(|(changed_s, at_s)| changed_s > at_s + NOTICED_S);
+    journal.signature(kind).filter(|_| !written_again)
 }
 
 /// Whether the unit starts its gateway whatever `gateway.mode` says.

@@ -393,6 +393,8 @@ pub struct UnitJournal {
     pub signatures: Vec<(JournalSignature, u32, String)>,
     /// The process that wrote the newest line of a lasting state.
     pub written_by: Vec<(JournalSignature, u32)>,
+    /// When the newest `ConfigUnusable` line was written, seconds since the epoch.
+    pub unusable_at_s: Option<u64>,
 }
 
 impl UnitJournal {

@@ -29,7 +29,6 @@ fn the_verdicts_hold_on_every_version() {
             ("config-missing", &["config-error"][..]),
         ] {
             plant(HOST, scenario, Gateway::Real);
-            lab(&["wait", HOST, "120"]);
             expect(version, scenario, leads);
         }
         generated_unit(version);

@@ -68,6 +68,8 @@ prepare_warning() { # SCENARIO GATEWAY
     version-mismatch)
       serve_as good
       wait_for 60 serving
+      # Nobody updates within seconds of a start.
+      sleep 8
       # Over the shared one, for this host alone.
       sed 's/^\(.*"version": *"\)[^"]*"/\12026.9.6"/' "$package/package.json" >/run/clawfleet-package.json
       chmod 0644 /run/clawfleet-package.json

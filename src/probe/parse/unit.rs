@@ -187,6 +187,7 @@ pub(super) fn journal(frame: &Frame<'_>) -> Observed<UnitJournal> {
             .into_iter()
             .filter_map(|(key, kind)| Some((kind, number(key)?)))
             .collect(),
+        unusable_at_s: frame.get("unusable_at").and_then(|text| text.parse().ok()),
     })
 }
 

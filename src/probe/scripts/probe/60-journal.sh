@@ -76,7 +76,7 @@ read_journal() { # CAP
         }
         text ~ /COMMAND=.*(systemctl .*(restart|stop|kill)|service .*(restart|stop)|openclaw gateway (restart|stop))/ && text ~ /gateway/ { note("inside") }
         text ~ /restart-loop breaker tripped/ { note("suppressed"); suppressed_by = pid }
-        text ~ /config reload skipped \(invalid config\)/ { note("unusable"); unusable_by = pid }
+        text ~ /config reload skipped \(invalid config\)/ { note("unusable"); unusable_by = pid; unusable_at = int(now - age) }
         text ~ /config (hot reload applied|change applied|change requires)/ { delete count["unusable"]; delete last["unusable"] }
         age > 3600 { next }
         text ~ /[Ff]ailed to start/ { failed++ }
@@ -95,6 +95,9 @@ read_journal() { # CAP
             print "capped=" (lines >= cap ? "yes" : "no")
             for (kind in count) print kind "=" count[kind] " " last[kind]
             if ("suppressed" in count) print "suppressed_by=" suppressed_by
-            if ("unusable" in count) print "unusable_by=" unusable_by
+            if ("unusable" in count) {
+                print "unusable_by=" unusable_by
+                print "unusable_at=" unusable_at
+            }
         }'
 }
