@@ -558,3 +558,35 @@ fn the_odd_one_out_is_named_and_no_secret_with_it() {
     // Two are too few to call one of them odd.
     assert!(compare(&pairs[2..4]).is_empty());
 }
+
+/// A fallback that is not listed is dropped on 2.x only; an unlisted primary is a hint on all.
+#[test]
+fn unlisted_models_are_told_by_version() {
+    for (version, dropped) in [("2026.2.1", true), ("2026.3.1", false), ("2026.9.6", false)] {
+        let mut facts = case("healthy-real");
+        facts.packages = vec![clawfleet::model::Package {
+            root: "/opt/openclaw".into(),
+            version: version.into(),
+            changed_s: 1,
+        }];
+        let Observed::Known(config) = &mut facts.gateways[0].config else {
+            panic!("the recorded configuration is known");
+        };
+        config.primary = Some("openai/a".into());
+        config.fallbacks = vec!["openai/b".into(), "openai/c".into()];
+        config.listed = vec!["openai/b".into()];
+        let findings = diagnose(&host(), &facts);
+        let told: BTreeSet<String> = findings
+            .iter()
+            .filter(|finding| finding.class.id() == "model-skipped")
+            .map(|finding| format!("{:?} {}", finding.subject, finding.severity.id()))
+            .collect();
+        let hint = "Model(\"openai/a\") info".to_owned();
+        let drop = "Model(\"openai/c\") warning".to_owned();
+        let expected: BTreeSet<String> = [Some(hint), dropped.then_some(drop)]
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_eq!(told, expected, "{version}");
+    }
+}

@@ -57,10 +57,10 @@ fn of_gateway(host: &Host, facts: &Facts, gateway: &Gateway) -> Vec<Finding> {
     let mut findings = port::check(host, facts, gateway, &ownership);
     findings.extend(machine::role(host, facts, gateway));
     findings.extend(signs::check(host, facts, gateway));
-    findings.extend(models::check(gateway));
+    let version = lasting::package_of(facts, gateway).map(|package| package.version.as_str());
+    findings.extend(models::check(gateway, version));
     findings.extend(exposure::check(facts, gateway));
     if host.role == Role::Gateway {
-        let version = lasting::package_of(facts, gateway).map(|package| package.version.as_str());
         findings.extend(settings::check(gateway, version));
         findings.extend(lasting::check(facts, gateway, &ownership));
     }

@@ -2,14 +2,29 @@
 
 use crate::model::{
     Class, Confidence, Evidence, Finding, Gateway, GatewayConfig, JournalSignature, Observed,
-    Subject,
+    Severity, Subject,
 };
+use crate::unit::year_and_month;
 
 /// Checks the configured models against the gateway's log and its own catalogue of providers.
 ///
 /// A primary that is merely missing from `agents.defaults.models` is *not* skipped, on no version
 /// that was tried; what is skipped is a reference that does not resolve.
-pub(super) fn check(gateway: &Gateway) -> Option<Finding> {
+pub(super) fn check(gateway: &Gateway, version: Option<&str>) -> Vec<Finding> {
+    unresolved(gateway)
+        .into_iter()
+        .chain(
+            gateway
+                .config
+                .known()
+                .into_iter()
+                .flat_map(|config| unlisted(config, version)),
+        )
+        .collect()
+}
+
+/// A reference that does not resolve: the log says it, or the catalogues do.
+fn unresolved(gateway: &Gateway) -> Option<Finding> {
     let config = gateway.config.known();
     let primary = config.and_then(|config| config.primary.as_deref());
     let logged = gateway.units.iter().find_map(|unit| {
@@ -45,6 +60,52 @@ pub(super) fn check(gateway: &Gateway) -> Option<Finding> {
         )
     })
 }
+
+/// Models that a non-empty `agents.defaults.models` leaves out. On 2.x such a fallback is dropped; a
+/// primary is used all the same on every version that was tried, so it is a hint and no alarm.
+fn unlisted(config: &GatewayConfig, version: Option<&str>) -> Vec<Finding> {
+    if config.listed.is_empty() {
+        return Vec::new();
+    }
+    let not_listed = |model: &str| {
+        (!config.listed.iter().any(|listed| listed == model)).then(|| Evidence::NotListed {
+            model: model.to_owned(),
+            path: config.path.clone(),
+        })
+    };
+    let drops_fallbacks = version
+        .and_then(year_and_month)
+        .is_some_and(|version| version < FALLBACKS_KEPT_SINCE);
+    let mut findings = Vec::new();
+    for fallback in config.fallbacks.iter().filter(|_| drops_fallbacks) {
+        if let Some(evidence) = not_listed(fallback) {
+            findings.push(Finding {
+                confidence: Confidence::Medium,
+                ..Finding::new(
+                    Class::ModelSkipped,
+                    Subject::Model(fallback.clone()),
+                    vec![evidence],
+                )
+            });
+        }
+    }
+    let primary = config.primary.as_ref();
+    if let Some((model, evidence)) = primary.and_then(|model| Some((model, not_listed(model)?))) {
+        findings.push(Finding {
+            confidence: Confidence::Low,
+            severity: Severity::Info,
+            ..Finding::new(
+                Class::ModelSkipped,
+                Subject::Model(model.clone()),
+                vec![evidence],
+            )
+        });
+    }
+    findings
+}
+
+/// From this version on a fallback is used whether it is listed or not (seen on 3.1).
+const FALLBACKS_KEPT_SINCE: (u32, u32) = (2026, 3);
 
 /// Whether neither the configuration nor the installed version knows the model's provider. Where
 /// the version's catalogue was not found, nothing is claimed.

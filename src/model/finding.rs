@@ -441,6 +441,13 @@ pub enum Evidence {
         /// Of how many.
         of: usize,
     },
+    /// A configured model is not in the list of models.
+    NotListed {
+        /// The reference in the configuration.
+        model: String,
+        /// The configuration file.
+        path: String,
+    },
     /// The probe could not see this.
     Unseen {
         /// What.

@@ -256,6 +256,11 @@ pub(in crate::report) fn evidence(evidence: &Evidence) -> String {
             shorten(&sanitize(here), 100),
             shorten(&sanitize(peers), 100)
         ),
+        Evidence::NotListed { model, path } => format!(
+            "`{}` is not in agents.defaults.models of {}, which lists others",
+            sanitize(model),
+            sanitize(path)
+        ),
         Evidence::Unseen { what, why } => {
             format!("not seen: {}: {}", sanitize(what), sanitize(why))
         }
