@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
 
+use crate::model::TokenSource;
+
 /// The file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -50,6 +52,8 @@ pub(super) struct RawService {
     pub(super) owner: Option<Spanned<String>>,
     pub(super) port: Option<Spanned<Port>>,
     pub(super) health_path: Option<Spanned<String>>,
+    pub(super) tls: Option<Spanned<Switch>>,
+    pub(super) token: Option<Spanned<RawToken>>,
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -197,6 +201,71 @@ impl<'de> Deserialize<'de> for Port {
             .filter(|port| *port != 0)
             .map(Self)
             .ok_or_else(|| de::Error::custom("a port is a number from 1 to 65535"))
+    }
+}
+
+/// `auto`, `on` or `off`. YAML itself takes the last two for truth values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Switch {
+    Auto,
+    On,
+    Off,
+}
+
+impl Switch {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Switch {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Bool(true) => Ok(Self::On),
+            serde_json::Value::Bool(false) => Ok(Self::Off),
+            serde_json::Value::String(word) if word == "auto" => Ok(Self::Auto),
+            serde_json::Value::String(word) if word == "on" => Ok(Self::On),
+            serde_json::Value::String(word) if word == "off" => Ok(Self::Off),
+            _ => Err(de::Error::custom("this is none of auto, on, off")),
+        }
+    }
+}
+
+/// Where a token comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RawToken(pub(super) TokenSource);
+
+impl<'de> Deserialize<'de> for RawToken {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By hand, so that a token that somebody wrote here is not quoted by an error.
+        let wrong = || {
+            de::Error::custom(
+                "a token does not stand in the inventory; name where it is to be had: \
+                 `{env: NAME}` or `{command: \"…\"}`",
+            )
+        };
+        let mut fields = match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Object(fields) if fields.len() == 1 => fields.into_iter(),
+            _ => return Err(wrong()),
+        };
+        match fields.next() {
+            Some((key, serde_json::Value::String(text))) if !text.trim().is_empty() => {
+                let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                match key.as_str() {
+                    "env" if text.chars().all(name) => Ok(Self(TokenSource::Env(text))),
+                    "env" => Err(de::Error::custom(
+                        "`env` wants the name of an environment variable, e.g. OPENCLAW_TOKEN",
+                    )),
+                    "command" if !text.contains('\0') => Ok(Self(TokenSource::Command(text))),
+                    _ => Err(wrong()),
+                }
+            }
+            _ => Err(wrong()),
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use super::error::InventoryError;
 use super::resolve::{Entry, Resolver};
 use super::settings::{Origin, SettingValue};
 use crate::model::{
-    Become, Host, HostKeyFiles, Role, ScopeWanted, ServiceSpec, Thresholds, Timeouts, TransportKind,
+    Become, Host, HostKeyFiles, Role, ScopeWanted, ServiceSpec, Thresholds, Timeouts, TlsWanted,
+    TransportKind,
 };
 
 impl Resolver<'_> {
@@ -62,6 +63,15 @@ impl Resolver<'_> {
                 owner: values.find("service.owner").map(ToString::to_string),
                 port: values.number("service.port"),
                 health_path: values.text("service.health_path"),
+                tls: match values.text("service.tls").as_str() {
+                    "on" => TlsWanted::On,
+                    "off" => TlsWanted::Off,
+                    _ => TlsWanted::Auto,
+                },
+                token: match values.find("service.token") {
+                    Some(SettingValue::Token(source)) => Some(source.clone()),
+                    _ => None,
+                },
             },
             more_services: Vec::new(),
             thresholds: Thresholds {

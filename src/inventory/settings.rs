@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_yaml::Spanned;
 
 use super::file::{OneOrMany, RawScope, Span};
+use crate::model::TokenSource;
 
 /// Who sets a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,6 +54,8 @@ pub enum SettingValue {
     Number(u64),
     /// A length of time.
     Time(Duration),
+    /// Where a token comes from; never the token.
+    Token(TokenSource),
     /// Anything, for templates.
     Any(serde_json::Value),
 }
@@ -64,6 +67,7 @@ impl fmt::Display for SettingValue {
             Self::Texts(texts) => f.write_str(&texts.join(", ")),
             Self::Number(number) => write!(f, "{number}"),
             Self::Time(time) => write!(f, "{time:?}"),
+            Self::Token(source) => write!(f, "{source}"),
             Self::Any(value) => write!(f, "{value}"),
         }
     }
@@ -94,6 +98,13 @@ pub(super) fn settings_of(scope: &RawScope) -> Vec<Setting> {
     list.text("service.owner", scope.service.owner.as_ref());
     list.number("service.port", scope.service.port.as_ref());
     list.text("service.health_path", scope.service.health_path.as_ref());
+    list.word("service.tls", scope.service.tls.as_ref(), |word| {
+        word.word()
+    });
+    if let Some(token) = &scope.service.token {
+        let source = SettingValue::Token(token.value.0.clone());
+        list.add("service.token", source, token);
+    }
     let thresholds = &scope.thresholds;
     list.number(
         "thresholds.restarts_per_day",
@@ -190,6 +201,7 @@ pub(super) fn built_in() -> Vec<Setting> {
         ("service.scope", text("auto")),
         ("service.port", SettingValue::Number(18_789)),
         ("service.health_path", text("/healthz")),
+        ("service.tls", text("auto")),
         ("thresholds.restarts_per_day", SettingValue::Number(50)),
         ("thresholds.failed_starts_per_hour", SettingValue::Number(5)),
         ("thresholds.http_timeout", seconds(5)),

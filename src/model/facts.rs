@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::Observed;
+use super::{HttpFacts, Observed};
 
 /// Everything that was seen on a host in one probe.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -412,62 +412,6 @@ impl UnitJournal {
             .iter()
             .find(|(kind, _)| *kind == wanted)
             .map(|(_, pid)| *pid)
-    }
-}
-
-/// Which way an HTTP answer came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HttpRoute {
-    /// Through a forwarded channel of the same SSH connection.
-    Forwarded,
-    /// By a client on the host.
-    OnHost,
-    /// Directly, because the host is this machine.
-    Direct,
-}
-
-/// What the gateway port answered to one GET.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpAnswer {
-    /// HTTP status.
-    pub status: u16,
-    /// Time to the whole answer, in ms.
-    pub latency_ms: u32,
-    /// Whether the body is a gateway's: `"status":"live"`, or the control page's title on old versions.
-    pub is_gateway: bool,
-    /// Which way it came.
-    pub route: HttpRoute,
-}
-
-/// Why there is no HTTP answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HttpError {
-    /// Nobody listens.
-    Refused,
-    /// The connection stood, and no answer came in time.
-    NoAnswer {
-        /// How long was waited, in ms.
-        waited_ms: u32,
-    },
-    /// The connection was closed or spoke something else.
-    Broken(String),
-    /// The question could not be asked.
-    NotAsked(String),
-}
-
-/// What a port answered.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HttpFacts {
-    /// The answer of the health path, or why there is none; `None` where the question was not reached.
-    pub health: Option<Result<HttpAnswer, HttpError>>,
-    /// The version that the running gateway names itself.
-    pub version: Option<String>,
-}
-
-impl HttpFacts {
-    /// Returns the answer, if one came.
-    pub fn answer(&self) -> Option<&HttpAnswer> {
-        self.health.as_ref().and_then(|health| health.as_ref().ok())
     }
 }
 

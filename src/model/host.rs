@@ -1,6 +1,7 @@
 //! A host as the inventory describes it, with every default filled in.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,7 +58,66 @@ pub struct ServiceSpec {
     pub port: u16,
     /// Path that answers when the gateway lives.
     pub health_path: String,
+    /// Whether its port speaks TLS.
+    pub tls: TlsWanted,
+    /// Where the gateway's token is to be had on the controller; without it nothing is asked that
+    /// needs one.
+    pub token: Option<TokenSource>,
 }
+
+/// Whether a gateway's port is asked over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsWanted {
+    /// Only where it does not answer without.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Where a gateway's token comes from. Never the token itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TokenSource {
+    /// An environment variable of the controller.
+    Env(String),
+    /// A shell command on the controller, whose output is the token.
+    Command(String),
+}
+
+impl fmt::Display for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env {name}"),
+            Self::Command(command) => write!(f, "command {command}"),
+        }
+    }
+}
+
+/// A token. It has no `Display`, and its `Debug` does not tell it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a secret.
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
+    /// Returns it, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The tokens of a run by where they came from.
+pub type Tokens = BTreeMap<TokenSource, Secret>;
 
 /// Limits above which something becomes a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod event;
 mod facts;
 mod finding;
 mod host;
+mod http;
 pub mod nodeset;
 mod observed;
 mod outcome;
@@ -11,13 +12,16 @@ mod report;
 
 pub use event::{FleetEvent, HostPhase};
 pub use facts::{
-    Disk, Facts, FileMode, Gateway, GatewayConfig, HttpAnswer, HttpError, HttpFacts, HttpRoute,
-    JournalSignature, Listener, Login, Package, Process, Seen, SystemFacts, Unit, UnitFile,
-    UnitJournal, UnitScope,
+    Disk, Facts, FileMode, Gateway, GatewayConfig, JournalSignature, Listener, Login, Package,
+    Process, Seen, SystemFacts, Unit, UnitFile, UnitJournal, UnitScope,
 };
 pub use finding::{Class, Confidence, Evidence, Finding, Severity, Subject};
 pub use host::{
-    Become, Host, HostKeyFiles, Role, ScopeWanted, ServiceSpec, Thresholds, Timeouts, TransportKind,
+    Become, Host, HostKeyFiles, Role, ScopeWanted, Secret, ServiceSpec, Thresholds, Timeouts,
+    TlsWanted, TokenSource, Tokens, TransportKind,
+};
+pub use http::{
+    HttpAnswer, HttpError, HttpFacts, HttpRoute, ModelsAnswer, Readiness, WebSocketAnswer,
 };
 pub use nodeset::{NodeSetError, natural_cmp};
 pub use observed::Observed;

@@ -171,7 +171,7 @@ fn note(issues: &mut Vec<String>, issue: String) {
 mod tests {
     use super::super::{Nonce, split};
     use super::*;
-    use crate::model::ScopeWanted;
+    use crate::model::{ScopeWanted, TlsWanted};
     use proptest::prelude::*;
 
     fn spec() -> ServiceSpec {
@@ -181,6 +181,8 @@ mod tests {
             owner: None,
             port: 18789,
             health_path: "/healthz".into(),
+            tls: TlsWanted::Auto,
+            token: None,
         }
     }
 
