@@ -42,13 +42,16 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
 }
 
 /// Crates that only one room may name.
-const OWNED: [(&str, &str); 6] = [
+const OWNED: [(&str, &str); 9] = [
     ("russh", "ssh"),
     ("indicatif", "report"),
     ("comfy_table", "report"),
     ("clap", "cli"),
     ("serde_yaml", "inventory"),
     ("minijinja", "unit"),
+    ("hyper", "fleet"),
+    ("tokio_tungstenite", "fleet"),
+    ("tokio_rustls", "fleet"),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

@@ -7,9 +7,10 @@ use super::args::{CheckArgs, Format};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
+use super::tokens;
 use crate::diagnose;
 use crate::fleet::{self, AnyTransport, Cancel, CancelLevel, Limits};
-use crate::model::{Host, HostObservation, HostReport, Report, TransportKind, Verdict};
+use crate::model::{Host, HostObservation, HostReport, Report, Tokens, TransportKind, Verdict};
 use crate::report::{Progress, render_json, render_table};
 use crate::ssh::{Keyring, LocalTransport, SshTransport};
 use crate::store::LastRunRecord;
@@ -17,6 +18,8 @@ use crate::store::LastRunRecord;
 pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError> {
     let (inventory, path) = context.load_inventory()?;
     let selected = context.select(&inventory, &path, &args.selectors)?;
+    let tokens = tokens::load(&inventory, &selected, &path.display().to_string())
+        .map_err(CliError::Inventory)?;
     let hosts: Vec<Arc<Host>> = selected
         .into_iter()
         .filter_map(|index| inventory.hosts.get(index))
@@ -28,7 +31,7 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError>
         handshakes: args.handshakes.into(),
     }
     .within(files);
-    let report = observe(context, &hosts, limits)?;
+    let report = observe(context, &hosts, limits, tokens)?;
     context.remember(&last_run(&report, &path));
     let text = match context.format {
         Format::Table => render_table(&report, context.view),
@@ -41,7 +44,12 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError>
 
 /// One thread is enough: a thousand hosts cost about a second of it, and a second thread would
 /// raise the cost of each by a fifth.
-fn observe(context: &Context, hosts: &[Arc<Host>], limits: Limits) -> Result<Report, CliError> {
+fn observe(
+    context: &Context,
+    hosts: &[Arc<Host>],
+    limits: Limits,
+    tokens: Tokens,
+) -> Result<Report, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -54,7 +62,7 @@ fn observe(context: &Context, hosts: &[Arc<Host>], limits: Limits) -> Result<Rep
         let signals = tokio::spawn(listen_for_interrupts(cancel.clone()));
         let names = hosts.iter().map(|host| host.name.clone()).collect();
         let mut progress = Progress::new(names, context.progress);
-        let observations = fleet::run(hosts, transport, limits, &cancel, |event| {
+        let observations = fleet::run(hosts, transport, limits, tokens, &cancel, |event| {
             progress.on_event(&event);
         })
         .await;

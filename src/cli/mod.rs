@@ -7,6 +7,7 @@ mod error;
 mod exit;
 mod explain;
 mod inventory;
+mod tokens;
 
 use std::process::ExitCode;
 

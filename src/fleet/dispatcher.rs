@@ -8,10 +8,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::worker::{self, AnyTransport};
+use super::worker::{self, AnyTransport, RunSecrets};
 use super::{Cancel, CancelLevel, Limits};
 use crate::model::{
-    FleetEvent, Host, HostError, HostObservation, HostOutcome, HostPhase, Stage, StageTimes,
+    FleetEvent, Host, HostError, HostObservation, HostOutcome, HostPhase, Stage, StageTimes, Tokens,
 };
 use crate::ssh::StageClock;
 
@@ -24,6 +24,7 @@ pub async fn run(
     hosts: &[Arc<Host>],
     transport: Arc<AnyTransport>,
     limits: Limits,
+    tokens: Tokens,
     cancel: &Cancel,
     mut watch: impl FnMut(FleetEvent<'_>),
 ) -> Vec<HostObservation> {
@@ -32,7 +33,10 @@ pub async fn run(
         running: Vec::new(),
         queue: (0..hosts.len()).collect(),
     };
-    let digest_key: Arc<str> = super::remote::digest_key().into();
+    let secrets = Arc::new(RunSecrets {
+        digest_key: super::remote::digest_key(),
+        tokens,
+    });
     let handshakes = Arc::new(Semaphore::new(limits.handshakes));
     let mut workers: JoinSet<(usize, HostObservation)> = JoinSet::new();
     let mut ids = std::collections::HashMap::new();
@@ -57,7 +61,7 @@ pub async fn run(
                 Arc::clone(&transport),
                 Arc::clone(&handshakes),
                 clock,
-                Arc::clone(&digest_key),
+                Arc::clone(&secrets),
             );
             let task = workers.spawn(async move { (index, work.await) });
             ids.insert(task.id(), index);

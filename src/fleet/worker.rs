@@ -7,9 +7,10 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::{http, remote};
+use super::http::{self, Door};
+use super::remote;
 use crate::model::{
-    Become, Facts, Host, HostError, HostObservation, HostOutcome, Stage, TransportKind,
+    Become, Facts, Host, HostError, HostObservation, HostOutcome, Stage, Tokens, TransportKind,
 };
 use crate::probe::{self, ProbeRequest};
 use crate::ssh::{
@@ -25,20 +26,27 @@ pub struct AnyTransport {
     pub local: LocalTransport,
 }
 
+/// What only this run knows.
+#[derive(Debug)]
+pub(super) struct RunSecrets {
+    /// The key of digests that are compared between hosts.
+    pub(super) digest_key: String,
+    /// The gateways' tokens.
+    pub(super) tokens: Tokens,
+}
+
 /// Observes one host.
 pub(super) async fn observe(
     host: Arc<Host>,
     transport: Arc<AnyTransport>,
     handshakes: Arc<Semaphore>,
     clock: Arc<StageClock>,
-    digest_key: Arc<str>,
+    run: Arc<RunSecrets>,
 ) -> HostObservation {
     let begin = Instant::now();
     let outcome = match host.transport {
-        TransportKind::Ssh => reach(&host, &transport.ssh, &handshakes, &clock, &digest_key).await,
-        TransportKind::Local => {
-            reach(&host, &transport.local, &handshakes, &clock, &digest_key).await
-        }
+        TransportKind::Ssh => reach(&host, &transport.ssh, &handshakes, &clock, &run).await,
+        TransportKind::Local => reach(&host, &transport.local, &handshakes, &clock, &run).await,
     };
     tracing::debug!(host = %host.name, outcome = outcome.id(), elapsed = ?begin.elapsed(), "done");
     HostObservation {
@@ -53,7 +61,7 @@ async fn reach<T: Transport>(
     transport: &T,
     handshakes: &Semaphore,
     clock: &Arc<StageClock>,
-    digest_key: &str,
+    run: &RunSecrets,
 ) -> HostOutcome {
     let permit = handshakes.acquire().await;
     let deadline = Instant::now() + host.timeouts.host;
@@ -75,7 +83,7 @@ async fn reach<T: Transport>(
             ));
         }
     };
-    let outcome = ask(host, &session, deadline, clock, digest_key).await;
+    let outcome = ask(host, &session, deadline, clock, run).await;
     session.close().await;
     outcome
 }
@@ -87,7 +95,7 @@ async fn ask<S: Session>(
     session: &S,
     deadline: Instant,
     clock: &StageClock,
-    digest_key: &str,
+    run: &RunSecrets,
 ) -> HostOutcome {
     let nonce = match remote::nonce() {
         Ok(nonce) => nonce,
@@ -96,17 +104,20 @@ async fn ask<S: Session>(
     let script = probe::probe_script(ProbeRequest {
         host,
         nonce: &nonce,
-        digest_key,
+        digest_key: &run.digest_key,
         use_ss: true,
     });
     let exec_deadline = deadline.min(Instant::now() + host.timeouts.exec + remote::WATCHDOG_MARGIN);
     let asked_at = jiff::Timestamp::now();
+    let door = |port: u16| Door {
+        session,
+        host,
+        port,
+        deadline,
+    };
     let named = join_all(host.services().map(|service| async {
-        let target = (http::LOOPBACK, service.port);
-        (
-            service.port,
-            http::ask(session, host, target, deadline).await,
-        )
+        let asked = door(service.port).ask(http::LOOPBACK).await;
+        (service.port, asked)
     }));
     let (output, named) = tokio::join!(remote::run(session, &script, exec_deadline), named);
     let answered_at = jiff::Timestamp::now();
@@ -126,16 +137,17 @@ async fn ask<S: Session>(
     let answers = join_all(facts.gateways.iter().map(|gateway| {
         let asked = named.remove(&gateway.port);
         async move {
+            let door = door(gateway.port);
             let asked = match asked {
                 Some(asked) => asked,
-                None => http::ask(session, host, (http::LOOPBACK, gateway.port), deadline).await,
+                None => door.ask(http::LOOPBACK).await,
             };
-            http::settle(session, host, gateway, asked, deadline).await
+            door.settle(gateway, asked, &run.tokens).await
         }
     }))
     .await;
-    for (gateway, health) in facts.gateways.iter_mut().zip(answers) {
-        gateway.http.health = Some(health);
+    for (gateway, answer) in facts.gateways.iter_mut().zip(answers) {
+        gateway.http = answer;
     }
     clock.enter(Stage::Parse);
     if frames.ended {

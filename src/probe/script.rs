@@ -83,8 +83,10 @@ pub fn http_script(
     nonce: &Nonce,
     (address, port): (&str, u16),
     path: &str,
+    tls: bool,
 ) -> ProbeScript {
     let mut header = Header::new(nonce);
+    header.set("SCHEME", if tls { "https" } else { "http" });
     header.set("ADDRESS", address);
     header.set("PORT", &port.to_string());
     header.set("HEALTH_PATH", path);

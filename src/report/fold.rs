@@ -7,7 +7,8 @@ use super::text::shorten;
 use super::words;
 use crate::model::nodeset::fold;
 use crate::model::{
-    Class, Evidence, Finding, Gateway, HostOutcome, HostReport, HttpError, Observed, Seen, Verdict,
+    Class, Evidence, Finding, Gateway, HostOutcome, HostReport, HttpError, ModelsAnswer, Observed,
+    Seen, Verdict,
 };
 
 /// One row of the table: gateways in the same state, one of each host.
@@ -43,7 +44,7 @@ pub(super) fn rows(hosts: &[HostReport], each: bool) -> Vec<Row> {
             .map(move |(place, gateway)| (index, host, place == 0, gateway))
     });
     for (index, host, first, gateway) in each_gateway {
-        let row = row(index, host, first, gateway);
+        let row = row(index, host, first, gateway, each);
         let key = (
             row.verdict,
             row.gateway.clone(),
@@ -83,7 +84,7 @@ fn join(a: Option<(u32, u32)>, b: Option<(u32, u32)>) -> Option<(u32, u32)> {
 }
 
 /// The first row of a host tells of the host as a whole, too.
-fn row(index: usize, host: &HostReport, first: bool, gateway: Option<&Gateway>) -> Row {
+fn row(index: usize, host: &HostReport, first: bool, gateway: Option<&Gateway>, each: bool) -> Row {
     let about = |finding: &&Finding| match (finding.gateway, gateway) {
         (Some(port), Some(gateway)) => port == gateway.port,
         _ => first,
@@ -113,7 +114,9 @@ fn row(index: usize, host: &HostReport, first: bool, gateway: Option<&Gateway>) 
                 .max()
                 .map(|most| (most, most))
         }),
-        http: gateway.map(http).unwrap_or_default(),
+        http: gateway
+            .map(|gateway| http(gateway, each))
+            .unwrap_or_default(),
         latency_ms: gateway
             .and_then(|gateway| gateway.http.answer())
             .map(|answer| (answer.latency_ms, answer.latency_ms)),
@@ -228,15 +231,44 @@ fn process_name(finding: &Finding) -> Option<String> {
     })
 }
 
-fn http(gateway: &Gateway) -> String {
-    match &gateway.http.health {
-        Some(Ok(answer)) if answer.is_gateway => format!("{} live", answer.status),
+/// What the port answered; with all that it said of itself where every host has its own row.
+fn http(gateway: &Gateway, each: bool) -> String {
+    let facts = &gateway.http;
+    let mut words = vec![match &facts.health {
+        Some(Ok(answer)) if facts.is_gateway() => format!("{} live", answer.status),
         Some(Ok(answer)) => answer.status.to_string(),
         Some(Err(HttpError::Refused)) => "refused".to_owned(),
         Some(Err(HttpError::NoAnswer { .. })) => "no answer".to_owned(),
         Some(Err(HttpError::Broken(_))) => "broken".to_owned(),
         Some(Err(HttpError::NotAsked(_))) | None => "not asked".to_owned(),
+    }];
+    if !each {
+        return words.concat();
     }
+    if facts.tls {
+        words.push("TLS".to_owned());
+    }
+    if let Some(ready) = &facts.ready {
+        words.push(match (ready.ready, ready.failing.first()) {
+            (true, _) => "ready".to_owned(),
+            (false, None) => "not ready".to_owned(),
+            (false, Some(what)) => format!("not ready: {}", shorten(&super::sanitize(what), 30)),
+        });
+    }
+    match &facts.models {
+        Some(ModelsAnswer::Listed(count)) => words.push(format!("models: {count}")),
+        Some(ModelsAnswer::Refused { .. }) => words.push("token refused".to_owned()),
+        Some(ModelsAnswer::NotAsked(_)) => words.push("token not used".to_owned()),
+        Some(ModelsAnswer::NotServed { .. } | ModelsAnswer::Odd { .. }) | None => {}
+    }
+    if let Some(Ok(websocket)) = &facts.websocket {
+        match &websocket.hello {
+            Some(Ok(())) => words.push("token accepted".to_owned()),
+            Some(Err(_)) => words.push("no hello".to_owned()),
+            None => {}
+        }
+    }
+    words.join("\n")
 }
 
 /// The node set of some hosts of the report.

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::{Facts, Gateway, HttpError, HttpRoute, Observed, Seen, UnitScope};
+use crate::model::{
+    Facts, Gateway, HttpError, HttpFacts, HttpRoute, ModelsAnswer, Observed, Seen, UnitScope,
+};
 
 /// What was seen. A key that is absent was not seen; `unseen` says why.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -152,6 +154,59 @@ struct WireHttp {
     route: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// Whether it was answered over TLS.
+    tls: bool,
+    /// Whether the gateway says that it is ready; absent where it does not say (before 2026.3.8).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ready: Option<bool>,
+    /// What it waits for, or what fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing: Option<Vec<String>>,
+    /// How long the gateway runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_ms: Option<u64>,
+    /// Whether its event loop lags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_loop_degraded: Option<bool>,
+    /// The version that the running gateway names itself (from 2026.9 on).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// Asked where the health path does not tell a gateway, or where there is a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    websocket: Option<WireWebSocket>,
+    /// Asked where there is a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<WireModels>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct WireWebSocket {
+    /// Whether a gateway's challenge came, which every version sends.
+    challenge: bool,
+    /// Whether the gateway greeted the inventory's token; absent where it was not sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hello: Option<bool>,
+    /// To the last frame that was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<u32>,
+    /// Why there is no challenge or no greeting, in the gateway's words where it has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct WireModels {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// How many `/v1/models` lists for the inventory's token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u32>,
+    /// `token-refused`, `not-served`, `odd-answer` or `not-asked`; absent for a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    /// Why it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -266,7 +321,7 @@ fn gateway(gateway: &Gateway) -> WireGateway {
                 .collect()
         }),
         units: gateway.units.iter().map(unit).collect(),
-        http: gateway.http.health.as_ref().map(http),
+        http: http(&gateway.http),
         config: gateway.config.known().map(|config| WireConfig {
             path: config.path.clone(),
             primary: config.primary.clone(),
@@ -331,30 +386,61 @@ fn unit(unit: &crate::model::Unit) -> WireUnit {
     }
 }
 
-fn http(health: &Result<crate::model::HttpAnswer, HttpError>) -> WireHttp {
-    match health {
-        Ok(answer) => WireHttp {
-            status: Some(answer.status),
-            latency_ms: Some(answer.latency_ms),
-            is_gateway: Some(answer.is_gateway),
-            route: Some(match answer.route {
-                HttpRoute::Forwarded => "forwarded",
-                HttpRoute::OnHost => "on-host",
-                HttpRoute::Direct => "direct",
-            }),
-            error: None,
-        },
-        Err(error) => WireHttp {
-            status: None,
-            latency_ms: None,
-            is_gateway: None,
-            route: None,
-            error: Some(match error {
-                HttpError::Refused => "refused".to_owned(),
-                HttpError::NoAnswer { waited_ms } => format!("no answer within {waited_ms} ms"),
-                HttpError::Broken(how) => format!("broken: {how}"),
-                HttpError::NotAsked(why) => format!("not asked: {why}"),
-            }),
-        },
+fn http(facts: &HttpFacts) -> Option<WireHttp> {
+    let health = facts.health.as_ref()?;
+    let answer = health.as_ref().ok();
+    let ready = facts.ready.as_ref();
+    Some(WireHttp {
+        status: answer.map(|answer| answer.status),
+        latency_ms: answer.map(|answer| answer.latency_ms),
+        is_gateway: answer.map(|_| facts.is_gateway()),
+        route: answer.map(|answer| match answer.route {
+            HttpRoute::Forwarded => "forwarded",
+            HttpRoute::OnHost => "on-host",
+            HttpRoute::Direct => "direct",
+        }),
+        error: health.as_ref().err().map(|error| match error {
+            HttpError::Refused => "refused".to_owned(),
+            HttpError::NoAnswer { waited_ms } => format!("no answer within {waited_ms} ms"),
+            HttpError::Broken(how) => format!("broken: {how}"),
+            HttpError::NotAsked(why) => format!("not asked: {why}"),
+        }),
+        tls: facts.tls,
+        ready: ready.map(|ready| ready.ready),
+        failing: ready.map(|ready| ready.failing.clone()),
+        uptime_ms: ready.and_then(|ready| ready.uptime_ms),
+        event_loop_degraded: ready.and_then(|ready| ready.event_loop_degraded),
+        version: facts.version.clone(),
+        websocket: facts.websocket.as_ref().map(|websocket| match websocket {
+            Ok(answer) => WireWebSocket {
+                challenge: answer.challenge,
+                hello: answer.hello.as_ref().map(Result::is_ok),
+                latency_ms: Some(answer.latency_ms),
+                error: answer.hello.clone().and_then(Result::err),
+            },
+            Err(why) => WireWebSocket {
+                challenge: false,
+                hello: None,
+                latency_ms: None,
+                error: Some(why.clone()),
+            },
+        }),
+        models: facts.models.as_ref().map(models),
+    })
+}
+
+fn models(answer: &ModelsAnswer) -> WireModels {
+    let (status, count, error, why) = match answer {
+        ModelsAnswer::Listed(count) => (Some(200), Some(*count), None, None),
+        ModelsAnswer::Refused { status } => (Some(*status), None, Some("token-refused"), None),
+        ModelsAnswer::NotServed { status } => (Some(*status), None, Some("not-served"), None),
+        ModelsAnswer::Odd { status } => (Some(*status), None, Some("odd-answer"), None),
+        ModelsAnswer::NotAsked(why) => (None, None, Some("not-asked"), Some(why.clone())),
+    };
+    WireModels {
+        status,
+        count,
+        error,
+        why,
     }
 }
