@@ -54,9 +54,9 @@ impl<'facts> Ownership<'facts> {
         let alike = holders
             .iter()
             .all(|holder| Some(&holder.process.comm) == first.as_ref());
-        if alike && let Some(answer) = gateway.http.answer() {
+        if alike && gateway.http.is_gateway() {
             for holder in &mut holders {
-                holder.is_gateway |= answer.is_gateway;
+                holder.is_gateway = true;
             }
         }
         Self {

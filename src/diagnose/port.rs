@@ -349,7 +349,8 @@ impl Case<'_> {
             Err(HttpError::Broken(how)) => vec![Evidence::HttpBroken(how.clone())],
             // Where so many wait that no more can, the question does not even get in.
             Err(HttpError::NotAsked(_)) if self.queue().is_some() => Vec::new(),
-            Ok(_) | Err(HttpError::Refused | HttpError::NotAsked(_)) => return None,
+            Ok(_) => return self.not_ready(holder?),
+            Err(HttpError::Refused | HttpError::NotAsked(_)) => return None,
         };
         evidence.extend(self.queue());
         if let Some(holder) = holder {
@@ -383,6 +384,21 @@ impl Case<'_> {
             let (waiting, backlog) = (listener.waiting?, listener.backlog?);
             (waiting > 0 && waiting >= backlog).then_some(Evidence::Queue { waiting, backlog })
         })
+    }
+
+    /// It lives, and says that it is not ready. While it is young that is its start; of an older one
+    /// nothing is concluded, for what fails then may well be a channel's far end.
+    fn not_ready(&self, holder: &Holder<'_>) -> Option<Finding> {
+        let ready = self.gateway.http.ready.as_ref()?;
+        let age_s = holder.process.age_s?;
+        if ready.ready || age_s >= self.host.thresholds.startup_grace.as_secs() {
+            return None;
+        }
+        let mut finding = self.starting(age_s, holder.managed_by);
+        finding.evidence.push(Evidence::NotReady {
+            failing: ready.failing.clone(),
+        });
+        Some(finding)
     }
 
     /// Nobody listens. Is it stopped, starting, crashing, or refused?

@@ -273,6 +273,11 @@ pub enum Evidence {
     },
     /// What the port answered.
     HttpAnswered(HttpAnswer),
+    /// The gateway says that it is not ready.
+    NotReady {
+        /// What it waits for.
+        failing: Vec<String>,
+    },
     /// The port did not answer in time.
     HttpSilent {
         /// How long was waited, in ms.

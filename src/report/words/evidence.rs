@@ -86,6 +86,13 @@ pub(in crate::report) fn evidence(evidence: &Evidence) -> String {
         Evidence::Limit { what, count, limit } => format!("{count} {what}, {limit} are allowed"),
         Evidence::NobodyListens { port } => format!("nobody listens on port {port}"),
         Evidence::HttpAnswered(answer) => http(answer),
+        Evidence::NotReady { failing } if failing.is_empty() => {
+            "it says that it is not ready".to_owned()
+        }
+        Evidence::NotReady { failing } => format!(
+            "it says that it is not ready: {}",
+            sanitize(&failing.join(", "))
+        ),
         Evidence::HttpSilent { waited_ms } => format!(
             "the port accepts connections, and no HTTP answer came within {}",
             span(Duration::from_millis(u64::from(*waited_ms)))
