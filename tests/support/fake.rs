@@ -52,6 +52,8 @@ pub(crate) enum Forward {
     Refuse,
     /// It is never answered.
     Silent,
+    /// It is made.
+    Connect,
 }
 
 /// What becomes of a command.
@@ -212,9 +214,9 @@ impl server::Handler for Fake {
 
     async fn channel_open_direct_tcpip(
         &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
+        channel: Channel<Msg>,
+        address: &str,
+        port: u32,
         _: &str,
         _: u32,
         reply: ChannelOpenHandle,
@@ -226,6 +228,19 @@ impl server::Handler for Fake {
                 reply.reject(reason).await;
             }
             Forward::Silent => self.unanswered.push(reply),
+            Forward::Connect => {
+                let port = u16::try_from(port).unwrap();
+                let Ok(mut stream) = TcpStream::connect((address, port)).await else {
+                    reply.reject(ChannelOpenFailure::ConnectFailed).await;
+                    return Ok(());
+                };
+                reply.accept().await;
+                tokio::spawn(async move {
+                    let mut channel = channel.into_stream();
+                    // Either side may be gone first.
+                    let _ = tokio::io::copy_bidirectional(&mut channel, &mut stream).await;
+                });
+            }
         }
         Ok(())
     }

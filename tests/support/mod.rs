@@ -7,3 +7,4 @@ pub(crate) mod fake;
 pub(crate) mod lab;
 pub(crate) mod program;
 pub(crate) mod report;
+pub(crate) mod web;
