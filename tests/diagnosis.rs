@@ -590,3 +590,44 @@ fn unlisted_models_are_told_by_version() {
         assert_eq!(told, expected, "{version}");
     }
 }
+
+/// A young gateway that says it is not ready is starting. Of an older one nothing is concluded.
+#[test]
+fn a_gateway_that_is_not_ready_is_starting_while_it_is_young() {
+    use clawfleet::model::{Evidence, Readiness};
+    let mut facts = case("healthy-real");
+    facts.gateways[0].http.ready = Some(Readiness {
+        ready: false,
+        failing: vec!["startup-sidecars".into()],
+        ..Readiness::default()
+    });
+    for (age_s, wanted) in [(20, true), (179, true), (180, false), (90_000, false)] {
+        for process in &mut facts.processes {
+            process.age_s = Some(age_s);
+        }
+        let findings = diagnose(&host(), &facts);
+        assert_eq!(findings.len(), usize::from(wanted), "{age_s}: {findings:?}");
+        for finding in findings {
+            assert_eq!(finding.class.to_string(), "gateway-starting");
+            assert!(finding.evidence.contains(&Evidence::NotReady {
+                failing: vec!["startup-sidecars".into()],
+            }));
+        }
+    }
+}
+
+/// An old gateway without its control page answers 404 at the health path, under any name; its
+/// challenge tells what it is.
+#[test]
+fn a_challenge_tells_a_gateway_from_a_foreign_process() {
+    use clawfleet::model::WebSocketAnswer;
+    let mut facts = case("foreign");
+    facts.gateways[0].http = http("404 other 3");
+    assert!(found(&facts).contains("foreign-process-on-port"));
+    facts.gateways[0].http.websocket = Some(Ok(WebSocketAnswer {
+        challenge: true,
+        hello: None,
+        latency_ms: 5,
+    }));
+    assert!(!found(&facts).contains("foreign-process-on-port"));
+}
