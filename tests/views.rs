@@ -251,3 +251,38 @@ fn the_json_keys_are_sorted_and_the_counts_add_up() {
     let again = serde_json::to_string_pretty(&value).unwrap();
     assert_eq!(text.trim_end(), again, "sorted keys survive a round trip");
 }
+
+/// What a gateway says of itself is shown where every host has a row of its own, and only there.
+#[test]
+fn verbose_shows_what_a_gateway_says_of_itself() {
+    use clawfleet::model::{ModelsAnswer, Readiness, WebSocketAnswer};
+    let mut outcome = recorded("healthy-real");
+    if let HostOutcome::Observed(facts) = &mut outcome {
+        let http = &mut facts.gateways[0].http;
+        http.tls = true;
+        http.ready = Some(Readiness {
+            ready: false,
+            failing: vec!["telegram\u{1b}[2J".into()],
+            ..Readiness::default()
+        });
+        http.models = Some(ModelsAnswer::Listed(3));
+        http.websocket = Some(Ok(WebSocketAnswer {
+            challenge: true,
+            hello: Some(Err("UNAVAILABLE".into())),
+            latency_ms: 1,
+        }));
+    }
+    let report = report("VM151", |_| outcome.clone());
+    let view = |verbose| View {
+        style: Style::Plain,
+        width: 200,
+        verbose,
+        quiet: false,
+    };
+    let text = render_table(&report, view(true));
+    for words in ["TLS", "not ready: telegram", "models: 3", "no hello"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(!render_table(&report, view(false)).contains("TLS"));
+}

@@ -60,7 +60,7 @@ fn a_wrong_token_is_refused_in_the_gateways_words() {
     assert_eq!(http["websocket"]["hello"], false);
     assert_eq!(
         http["websocket"]["error"],
-        "AUTH_TOKEN_MISMATCH: unauthorized"
+        "AUTH_TOKEN_MISMATCH: unauthorized, …"
     );
 }
 

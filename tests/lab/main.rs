@@ -12,6 +12,7 @@
 
 mod compatibility;
 mod faults;
+mod http;
 mod lab;
 mod logins;
 mod matrix;

@@ -145,7 +145,8 @@ impl Web {
                 )
             } else {
                 format!(
-                    r#"{{"type":"res","id":"{id}","ok":false,"error":{{"code":"INVALID_REQUEST","message":"unauthorized","details":{{"code":"AUTH_TOKEN_MISMATCH"}}}}}}"#
+                    r#"{{"type":"res","id":"{id}","ok":false,"error":{{"code":"INVALID_REQUEST","message":"unauthorized, {}","details":{{"code":"AUTH_TOKEN_MISMATCH"}}}}}}"#,
+                    request["params"]["auth"]["token"].as_str().unwrap()
                 )
             };
             let event = r#"{"type":"event","event":"presence","payload":{}}"#;

@@ -77,12 +77,11 @@ impl<S: Session> Door<'_, S> {
     async fn attempt(&self, address: &str, tls: bool) -> (Asked, bool) {
         let begin = Instant::now();
         let limit = self.limit(begin);
-        let service = self.service().unwrap_or(&self.host.service);
         let first = async {
             let stream = self.open(address, tls).await?;
             let health = async {
                 let mut conversation = Conversation::on(stream, self.port).await?;
-                let reply = conversation.get(&service.health_path, None, never).await?;
+                let reply = conversation.get(self.health_path(), None, never).await?;
                 Ok((conversation, reply))
             };
             Ok(health.await)
@@ -233,8 +232,8 @@ impl<S: Session> Door<'_, S> {
     /// Asks with a client on the host, over a second command. It is given no token: what it is
     /// told would stand in that host's list of processes.
     async fn ask_on_host(&self, gateway: &Gateway, address: &str) -> HttpFacts {
-        let service = self.service().unwrap_or(&self.host.service);
-        let tls = match service.tls {
+        let service = self.service();
+        let tls = match service.map_or(TlsWanted::Auto, |service| service.tls) {
             TlsWanted::On => true,
             TlsWanted::Off => false,
             TlsWanted::Auto => gateway.config.known().is_some_and(|config| config.tls),
@@ -244,15 +243,24 @@ impl<S: Session> Door<'_, S> {
             Err(why) => return HttpFacts::of(Err(HttpError::NotAsked(why))),
         };
         let target = (address, self.port);
-        let script = probe::http_script(self.host, &nonce, target, &service.health_path, tls);
+        let script = probe::http_script(self.host, &nonce, target, self.health_path(), tls);
         let limit = self.host.thresholds.http_timeout + remote::WATCHDOG_MARGIN;
         let deadline = self.deadline.min(Instant::now() + limit);
         let output = remote::run(self.session, &script, deadline).await;
         let health = probe::parse_on_host(&String::from_utf8_lossy(&output.stdout), &nonce);
+        let kept = "the token was not sent: a client on the host would show it to its users";
         HttpFacts {
             tls: tls && health.is_ok(),
+            models: service
+                .and_then(|service| service.token.as_ref())
+                .map(|_| ModelsAnswer::NotAsked(kept.to_owned())),
             ..HttpFacts::of(health)
         }
+    }
+
+    /// The path that answers when the gateway lives.
+    fn health_path(&self) -> &str {
+        &self.service().unwrap_or(&self.host.service).health_path
     }
 
     /// How long one question may take that begins now.
@@ -399,7 +407,8 @@ mod tests {
 
     #[test]
     fn a_token_goes_to_the_owner_of_the_configuration_only() {
-        let cases: &[(&[(&str, u32)], Option<u32>, bool)] = &[
+        type Case<'a> = (&'a [(&'a str, u32)], Option<u32>, bool);
+        let cases: &[Case<'_>] = &[
             (&[("127.0.0.1", 1501)], Some(1501), true),
             (&[("127.0.0.1", 0)], Some(1501), true),
             (&[("127.0.0.1", 1000)], Some(1501), false),

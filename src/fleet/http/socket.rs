@@ -51,11 +51,13 @@ pub(super) async fn ask(
         Some(token) if challenge => {
             let request = Message::text(probe::connect_request(token));
             socket.send(request).await.map_err(words)?;
-            // A gateway that hangs up in place of an answer has told so much.
+            // A gateway that hangs up in place of an answer has told so much. One that repeats the
+            // token in its answer is not quoted with it.
+            let hello = next(&mut socket, probe::greeting).await;
             Some(
-                next(&mut socket, probe::greeting)
-                    .await
-                    .and_then(|hello| hello),
+                hello
+                    .and_then(|hello| hello)
+                    .map_err(|words| words.replace(token.expose(), "…")),
             )
         }
         _ => None,
