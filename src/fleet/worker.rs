@@ -75,6 +75,8 @@ async fn reach<T: Transport>(
             ));
         }
     };
+    // The operator's own checks have a time of their own, on top of the host's.
+    let deadline = deadline + host.checks_limit();
     let outcome = ask(host, &session, deadline, clock, digest_key).await;
     session.close().await;
     outcome
@@ -99,7 +101,8 @@ async fn ask<S: Session>(
         digest_key,
         use_ss: true,
     });
-    let exec_deadline = deadline.min(Instant::now() + host.timeouts.exec + remote::WATCHDOG_MARGIN);
+    let limit = host.timeouts.exec + host.checks_limit() + remote::WATCHDOG_MARGIN;
+    let exec_deadline = deadline.min(Instant::now() + limit);
     let asked_at = jiff::Timestamp::now();
     let named = join_all(host.services().map(|service| async {
         let target = (http::LOOPBACK, service.port);
@@ -138,7 +141,8 @@ async fn ask<S: Session>(
         gateway.http.health = Some(health);
     }
     clock.enter(Stage::Parse);
-    if frames.ended {
+    // A check of the operator's that never ends is that check's failure, not the host's.
+    if frames.is_whole() {
         HostOutcome::Observed(Box::new(facts))
     } else {
         partial(facts, &output)

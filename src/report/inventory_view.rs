@@ -101,11 +101,11 @@ pub fn explain_one(class: Class, view: View) -> String {
     out
 }
 
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     super::sanitize(text).into_owned()
 }
 
-fn bare_table(view: View) -> Table {
+pub(super) fn bare_table(view: View) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     style::apply(&mut table, view.style);
@@ -114,7 +114,7 @@ fn bare_table(view: View) -> Table {
     table
 }
 
-fn finish(table: &Table) -> String {
+pub(super) fn finish(table: &Table) -> String {
     table.lines().fold(String::new(), |mut text, line| {
         text.push_str(line.trim());
         text.push('\n');
