@@ -25,7 +25,7 @@ check_source() {
     command -v setsid >/dev/null 2>&1 && target=-
     printf '%s\n' 'clawfleet_check() {' "$2" '}' 'echo ready' "clawfleet_mark=@$N
 clawfleet_end=$target\$\$" "(
-    trap '' TERM
+    trap '' TERM PIPE
     exec 2>/dev/null
     sleep $1
     printf '\n%s late\n' \"\$clawfleet_mark\"
