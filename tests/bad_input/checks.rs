@@ -20,7 +20,7 @@ fn a_check_that_cannot_be_read_is_refused_where_it_stands() {
         ("  c:", "4:3", &["neither `script` nor `file`", "e.g."]),
         (
             "  c: {script: x, file: y}",
-            "4:15",
+            "4:24",
             &["both `script` and `file`"],
         ),
         ("  c: {script: '# nothing'}", "4:15", &["runs nothing"]),
