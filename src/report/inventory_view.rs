@@ -116,7 +116,8 @@ pub(super) fn bare_table(view: View) -> Table {
 
 pub(super) fn finish(table: &Table) -> String {
     table.lines().fold(String::new(), |mut text, line| {
-        text.push_str(line.trim());
+        // The blank on the left is the table's own; those of a cell that goes on below are not.
+        text.push_str(line.strip_prefix(' ').unwrap_or(&line).trim_end());
         text.push('\n');
         text
     })
