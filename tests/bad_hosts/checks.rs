@@ -353,3 +353,31 @@ fn a_probe_that_is_killed_in_the_checks_is_observed_in_full() {
     finds(&checked, "first", "warning", "it is 9");
     finds(&checked, "then", "warning", "it did not come to its end");
 }
+
+#[test]
+fn each_service_of_the_inventory_is_a_gateway_of_its_own() {
+    let mut lab = Lab::new();
+    let server = lab.fake(Behaviour::default());
+    let (one, two) = (lab.closed_port(), lab.closed_port());
+    let services = format!("services: [{{port: {one}}}, {{profile: work, port: {two}}}]");
+    lab.add("odd", server.port, &services);
+    let checked = lab.check();
+    let gateways = checked.host("odd").0["facts"]["gateways"]
+        .as_array()
+        .unwrap();
+    let seen: Vec<_> = gateways
+        .iter()
+        .filter(|gateway| gateway["named"] == true)
+        .map(|gateway| {
+            (
+                gateway["name"].as_str().unwrap(),
+                gateway["port"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let wanted = [
+        ("no-such.service", u64::from(one)),
+        ("openclaw-gateway-work.service", u64::from(two)),
+    ];
+    assert_eq!(seen, wanted);
+}

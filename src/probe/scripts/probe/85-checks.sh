@@ -124,7 +124,7 @@ check_lines() {
     for line; do
         case $line in
         '@!') break ;;
-        '@!'*)
+        '@!'*[!' ']*)
             printf 'err=%s\n' "${line#@!}"
             left=$((left - 1))
             [ "$left" -gt 0 ] || break
