@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::support::fake::Behaviour;
 use crate::support::lab::Lab;
+use crate::support::program;
 use crate::support::report::Checked;
 
 /// Checks one healthy host with these checks.
@@ -380,4 +381,23 @@ fn each_service_of_the_inventory_is_a_gateway_of_its_own() {
         ("openclaw-gateway-work.service", u64::from(two)),
     ];
     assert_eq!(seen, wanted);
+}
+
+#[test]
+fn the_table_shows_each_check_by_its_name() {
+    let mut lab = Lab::new();
+    lab.defaults = "checks:\n  deep: {script: echo 12, read: number, warning: '> 5', explain: The queue is deep.}\n  bad: {script: 'exit 2'}\n"
+        .to_owned();
+    lab.add_healthy(&["odd1", "odd2"]);
+    let run = program::run(lab.command(&["check", "all"]));
+    let out = run.exits(2).out();
+    let first = out.lines().next().unwrap();
+    assert!(first.contains("(2 custom/bad, 2 custom/deep)"), "{out}");
+    for line in [
+        "custom/bad  odd[1-2]  one of the operator's own checks",
+        "custom/deep  odd[1-2]  The queue is deep.",
+        "    it is 12, and the limit is > 5",
+    ] {
+        assert!(out.lines().any(|seen| seen == line), "`{line}`: {out}");
+    }
 }
