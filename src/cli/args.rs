@@ -86,6 +86,10 @@ pub(super) struct CheckArgs {
     #[arg(value_name = "SELECTOR", default_value = "all")]
     pub(super) selectors: Vec<String>,
 
+    /// List everything that is checked, and ask no host
+    #[arg(long, conflicts_with = "selectors")]
+    pub(super) list: bool,
+
     /// Sessions in flight
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) forks: u16,
@@ -133,7 +137,7 @@ pub(super) enum InventoryCommand {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
-    /// A class, e.g. orphan-holds-port
+    /// A class, e.g. orphan-holds-port, or one of your own checks, e.g. custom/queue-depth
     #[arg(value_name = "CLASS")]
     pub(super) class: Option<String>,
 }

@@ -11,11 +11,14 @@ use super::tokens;
 use crate::diagnose;
 use crate::fleet::{self, AnyTransport, Cancel, CancelLevel, Limits};
 use crate::model::{Host, HostObservation, HostReport, Report, Tokens, TransportKind, Verdict};
-use crate::report::{Progress, render_json, render_table};
+use crate::report::{Progress, checks_json, checks_table, render_json, render_table};
 use crate::ssh::{Keyring, LocalTransport, SshTransport};
 use crate::store::LastRunRecord;
 
 pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError> {
+    if args.list {
+        return list(context);
+    }
     let (inventory, path) = context.load_inventory()?;
     let selected = context.select(&inventory, &path, &args.selectors)?;
     let tokens = tokens::load(&inventory, &selected, &path.display().to_string())
@@ -40,6 +43,25 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError>
     };
     context.print(&text)?;
     Ok(Exit::of(&report, args.fail_on))
+}
+
+/// Lists the classes, and the checks of the inventory, if there is one.
+fn list(context: &Context) -> Result<Exit, CliError> {
+    let (inventory, missing) = match context.load_inventory() {
+        Ok((inventory, _)) => (Some(inventory), None),
+        Err(error @ CliError::NoInventory(_)) => (None, Some(error)),
+        Err(error) => return Err(error),
+    };
+    let text = match context.format {
+        Format::Table => checks_table(inventory.as_ref(), context.view),
+        Format::Json => checks_json(inventory.as_ref())
+            .map_err(|error| CliError::Machine(format!("the list as JSON: {error}")))?,
+    };
+    context.print(&text)?;
+    if let Some(error) = missing {
+        context.note(&format!("{error}; only the built-in checks are listed"));
+    }
+    Ok(Exit::Clean)
 }
 
 /// One thread is enough: a thousand hosts cost about a second of it, and a second thread would

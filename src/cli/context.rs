@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::args::{Args, Format, When};
+use super::beside;
 use super::error::CliError;
-use crate::inventory::{self, Inventory, InventoryError, LastRun};
+use crate::inventory::{self, Beside, Inventory, InventoryError, LastRun};
 use crate::report::{Style, View, sanitize, shorten};
 use crate::store;
 
@@ -114,8 +115,15 @@ impl Context {
         let path = self.find_inventory()?;
         let name = path.display().to_string();
         let text = read_inventory(&path, &name).map_err(CliError::Inventory)?;
-        let inventory = inventory::parse(&text, &name, &self.home.display().to_string())
-            .map_err(CliError::Inventory)?;
+        let dir = path.parent().unwrap_or(Path::new("")).to_owned();
+        let checks = beside::read_checks(&dir).map_err(CliError::Inventory)?;
+        let beside = Beside {
+            checks: &checks,
+            script: &|file| beside::read_script(&dir, file),
+        };
+        let home = self.home.display().to_string();
+        let inventory =
+            inventory::parse_with(&text, &name, &home, &beside).map_err(CliError::Inventory)?;
         let path = path.canonicalize().unwrap_or(path);
         Ok((inventory, path))
     }
@@ -171,11 +179,7 @@ impl Context {
 }
 
 fn read_inventory(path: &Path, name: &str) -> Result<String, InventoryError> {
-    let failed = |error: io::Error| {
-        let why = error.to_string();
-        let why = why.split(" (os error").next().unwrap_or(&why);
-        InventoryError::new(name, why.to_lowercase())
-    };
+    let failed = |error: io::Error| InventoryError::new(name, beside::why(&error));
     let data = std::fs::metadata(path).map_err(failed)?;
     if data.is_dir() {
         return Err(InventoryError::new(name, "is a directory")
@@ -191,17 +195,7 @@ fn read_inventory(path: &Path, name: &str) -> Result<String, InventoryError> {
         )
         .hint("is this the right file?"));
     }
-    let bytes = std::fs::read(path).map_err(failed)?;
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let before = error.as_bytes().get(..good).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        InventoryError {
-            at: u64::try_from(line).ok().map(|line| (line, 1)),
-            ..InventoryError::new(name, "is not text: it holds bytes that are no UTF-8")
-                .hint("is this the right file?")
-        }
-    })
+    beside::text(name, std::fs::read(path).map_err(failed)?)
 }
 
 fn non_empty_env(name: &str) -> Option<String> {

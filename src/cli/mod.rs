@@ -1,6 +1,7 @@
 //! L5: arguments, environment, exit codes. The only layer that reads the environment.
 
 mod args;
+mod beside;
 mod check;
 mod context;
 mod error;

@@ -49,6 +49,7 @@ pub fn judge(host: &Host, observation: HostObservation) -> HostReport {
         needs_sudo: host.become_root != Become::None,
         unit: host.service.unit.clone(),
         maintenance: host.in_maintenance(),
+        checks: host.checks.clone(),
         observation,
         verdict,
         findings,

@@ -5,7 +5,9 @@
 //! of that name want the port, and only then exit codes and messages, to name the cause.
 
 mod catalogue;
+mod custom;
 mod drift;
+mod expect;
 mod exposure;
 mod fleet;
 mod lasting;
@@ -36,6 +38,7 @@ pub fn diagnose(host: &Host, facts: &Facts) -> Vec<Finding> {
     findings.extend(exposure::inspector(facts));
     findings.extend(machine::check(host, facts));
     findings.extend(not_permitted(facts));
+    findings.extend(custom::check(host, facts));
     if host.in_maintenance() {
         for finding in &mut findings {
             finding.severity = Severity::Info;
@@ -63,6 +66,7 @@ fn of_gateway(host: &Host, facts: &Facts, gateway: &Gateway) -> Vec<Finding> {
     if host.role == Role::Gateway {
         findings.extend(settings::check(gateway, version));
         findings.extend(lasting::check(facts, gateway, &ownership));
+        findings.extend(expect::check(host, facts, gateway));
     }
     name_causes(&mut findings);
     for finding in &mut findings {

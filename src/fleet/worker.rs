@@ -83,6 +83,8 @@ async fn reach<T: Transport>(
             ));
         }
     };
+    // The operator's own checks have a time of their own, on top of the host's.
+    let deadline = deadline + host.checks_limit();
     let outcome = ask(host, &session, deadline, clock, run).await;
     session.close().await;
     outcome
@@ -107,7 +109,8 @@ async fn ask<S: Session>(
         digest_key: &run.digest_key,
         use_ss: true,
     });
-    let exec_deadline = deadline.min(Instant::now() + host.timeouts.exec + remote::WATCHDOG_MARGIN);
+    let limit = host.timeouts.exec + host.checks_limit() + remote::WATCHDOG_MARGIN;
+    let exec_deadline = deadline.min(Instant::now() + limit);
     let asked_at = jiff::Timestamp::now();
     let door = |port: u16| Door {
         session,
@@ -119,8 +122,11 @@ async fn ask<S: Session>(
         let asked = door(service.port).ask(http::LOOPBACK).await;
         (service.port, asked)
     }));
-    let (output, named) = tokio::join!(remote::run(session, &script, exec_deadline), named);
-    let answered_at = jiff::Timestamp::now();
+    let probe = async {
+        let output = remote::run(session, &script, exec_deadline).await;
+        (output, jiff::Timestamp::now())
+    };
+    let ((output, answered_at), named) = tokio::join!(probe, named);
     let stage = clock.current();
     let text = String::from_utf8_lossy(&output.stdout);
     let frames = probe::split(&text, &nonce);
@@ -150,7 +156,8 @@ async fn ask<S: Session>(
         gateway.http = answer;
     }
     clock.enter(Stage::Parse);
-    if frames.ended {
+    // A check of the operator's that never ends is that check's failure, not the host's.
+    if frames.is_whole() {
         HostOutcome::Observed(Box::new(facts))
     } else {
         partial(facts, &output)

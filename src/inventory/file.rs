@@ -17,6 +17,7 @@ pub(super) struct RawInventory {
     pub(super) defaults: Option<RawScope>,
     pub(super) groups: Pairs<Option<RawScope>>,
     pub(super) hosts: Pairs<Option<RawScope>>,
+    pub(super) checks: Pairs<Option<RawCheck>>,
 }
 
 /// One place that settings stand in: the defaults, a group, or a host.
@@ -40,6 +41,8 @@ pub(super) struct RawScope {
     pub(super) labels: Pairs<Scalar>,
     pub(super) vars: Pairs<serde_json::Value>,
     pub(super) service: RawService,
+    pub(super) services: Option<Spanned<Vec<RawService>>>,
+    pub(super) expect: RawExpect,
     pub(super) thresholds: RawThresholds,
     pub(super) timeouts: RawTimeouts,
 }
@@ -47,6 +50,8 @@ pub(super) struct RawScope {
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawService {
+    /// Short for the unit of that profile.
+    pub(super) profile: Option<Spanned<String>>,
     pub(super) unit: Option<Spanned<String>>,
     pub(super) scope: Option<Spanned<RawServiceScope>>,
     pub(super) owner: Option<Spanned<String>>,
@@ -54,6 +59,76 @@ pub(super) struct RawService {
     pub(super) health_path: Option<Spanned<String>>,
     pub(super) tls: Option<Spanned<Switch>>,
     pub(super) token: Option<Spanned<RawToken>>,
+}
+
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawExpect {
+    pub(super) gateway: Option<Spanned<RawPresence>>,
+    pub(super) version: Option<Spanned<String>>,
+    pub(super) model: Option<Spanned<String>>,
+    pub(super) channels: Option<Spanned<OneOrMany>>,
+}
+
+/// One of the operator's own checks: an entry of `checks`, or a file of `checks.d`.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCheck {
+    pub(super) script: Option<Spanned<String>>,
+    pub(super) file: Option<Spanned<String>>,
+    pub(super) read: Option<Spanned<RawRead>>,
+    pub(super) codes: Option<Pairs<RawCode>>,
+    pub(super) warning: Option<Spanned<String>>,
+    pub(super) critical: Option<Spanned<String>>,
+    pub(super) hosts: Option<Spanned<OneOrMany>>,
+    pub(super) explain: Option<String>,
+    pub(super) timeout: Option<Spanned<Span>>,
+}
+
+/// What an exit code of a check means.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) enum RawCode {
+    #[serde(rename = "ok")]
+    Fine,
+    #[serde(rename = "warning")]
+    Warning,
+    #[serde(rename = "critical")]
+    Critical,
+    #[serde(rename = "failed")]
+    Failed,
+}
+
+/// How a check's output is read.
+#[derive(Debug, Clone)]
+pub(super) enum RawRead {
+    Exit,
+    Number,
+    Regex(String),
+    Json(String),
+}
+
+impl<'de> Deserialize<'de> for RawRead {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = || {
+            de::Error::custom(
+                "`read` is `exit`, `number`, `{regex: \"…\"}` or `{json: \"path.to.value\"}`",
+            )
+        };
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(word) if word == "exit" => Ok(Self::Exit),
+            serde_json::Value::String(word) if word == "number" => Ok(Self::Number),
+            serde_json::Value::Object(map) if map.len() == 1 => {
+                let pair = map.into_iter().next();
+                let (key, value) = pair.ok_or_else(wrong)?;
+                match (key.as_str(), value) {
+                    ("regex", serde_json::Value::String(text)) => Ok(Self::Regex(text)),
+                    ("json", serde_json::Value::String(text)) => Ok(Self::Json(text)),
+                    _ => Err(wrong()),
+                }
+            }
+            _ => Err(wrong()),
+        }
+    }
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -95,6 +170,7 @@ macro_rules! words {
 words!(RawBecome { None = "none", Sudo = "sudo", Doas = "doas" });
 words!(RawTransport { Ssh = "ssh", Local = "local" });
 words!(RawRole { Gateway = "gateway", None = "none" });
+words!(RawPresence { Present = "present", Absent = "absent" });
 words!(RawServiceScope { Auto = "auto", System = "system", User = "user" });
 
 /// A mapping in the file's order, each key with its place. A repeated key is the parser's error.

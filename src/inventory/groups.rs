@@ -32,6 +32,7 @@ impl Resolver<'_> {
         for (name, (place, scope)) in &scopes {
             self.check_name(place, "group", name)?;
             self.only_settings(&format!("group `{name}`"), scope)?;
+            self.check_services(scope)?;
             let mut members = BTreeSet::new();
             for (at, pattern) in texts(scope.hosts.as_ref()) {
                 for host in expand(pattern).map_err(|error| self.error(at, error.to_string()))? {

@@ -1,31 +1,33 @@
 //! A host from its merged settings.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::InventoryError;
 use super::resolve::{Entry, Resolver};
-use super::settings::{Origin, SettingValue};
-use crate::model::{
-    Become, Host, HostKeyFiles, Role, ScopeWanted, ServiceSpec, Thresholds, Timeouts, TlsWanted,
-    TransportKind,
-};
+use super::services::Merged;
+use super::settings::SettingValue;
+use crate::model::{Become, Host, HostKeyFiles, Thresholds, Timeouts, TransportKind};
 
 impl Resolver<'_> {
     /// Builds a host. The built-in layer sets every key that is read with a type.
     pub(super) fn host(
         &self,
         entry: &Entry,
-        merged: &BTreeMap<String, (SettingValue, Origin)>,
+        merged: &Merged,
         groups: Vec<String>,
     ) -> Result<Host, InventoryError> {
         let values = Values { merged };
-        let host = Host {
+        let (service, more_services) = self.services(&entry.name, merged)?;
+        let user = values.text("user");
+        if !is_login(&user) {
+            return Err(self.bad_value(merged, "user", "is no login"));
+        }
+        Ok(Host {
             name: entry.name.clone(),
             address: entry.address.clone(),
             port: values.number("port"),
-            user: values.text("user"),
+            user,
             identity: values.paths("identity", self.home),
             known_hosts: HostKeyFiles(values.paths("known_hosts", self.home)),
             become_root: match values.text("become").as_str() {
@@ -49,31 +51,11 @@ impl Resolver<'_> {
                 })
                 .collect(),
             groups,
-            role: match values.text("role").as_str() {
-                "none" => Role::None,
-                _ => Role::Gateway,
-            },
-            service: ServiceSpec {
-                unit: values.text("service.unit"),
-                scope: match values.text("service.scope").as_str() {
-                    "system" => ScopeWanted::System,
-                    "user" => ScopeWanted::User,
-                    _ => ScopeWanted::Auto,
-                },
-                owner: values.find("service.owner").map(ToString::to_string),
-                port: values.number("service.port"),
-                health_path: values.text("service.health_path"),
-                tls: match values.text("service.tls").as_str() {
-                    "on" => TlsWanted::On,
-                    "off" => TlsWanted::Off,
-                    _ => TlsWanted::Auto,
-                },
-                token: match values.find("service.token") {
-                    Some(SettingValue::Token(source)) => Some(source.clone()),
-                    _ => None,
-                },
-            },
-            more_services: Vec::new(),
+            role: self.role(merged)?,
+            service,
+            more_services,
+            expect: self.expect(merged)?,
+            checks: Vec::new(),
             thresholds: Thresholds {
                 restarts_per_day: values.number("thresholds.restarts_per_day"),
                 failed_starts_per_hour: values.number("thresholds.failed_starts_per_hour"),
@@ -91,78 +73,49 @@ impl Resolver<'_> {
                 exec: values.time("timeouts.exec"),
                 host: values.time("timeouts.host"),
             },
-        };
-        self.check(&host, merged)?;
-        Ok(host)
+        })
     }
 
-    /// Values that would be accepted by their type and fail later on every host.
-    fn check(
-        &self,
-        host: &Host,
-        merged: &BTreeMap<String, (SettingValue, Origin)>,
-    ) -> Result<(), InventoryError> {
-        let unit = &host.service.unit;
-        let unit_fine = unit.ends_with(".service")
-            && !unit.starts_with(['-', '.'])
-            && unit
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c));
-        let user_fine = |user: &str| {
-            !user.is_empty()
-                && !user.starts_with('-')
-                && !user
-                    .chars()
-                    .any(|c| c.is_whitespace() || c.is_control() || ":/@".contains(c))
-        };
-        let path = &host.service.health_path;
-        let faults = [
-            (
-                "service.unit",
-                unit_fine,
-                "is no unit name; it ends in `.service`",
-            ),
-            ("user", user_fine(&host.user), "is no login"),
-            (
-                "service.owner",
-                host.service.owner.as_deref().is_none_or(user_fine),
-                "is no user name",
-            ),
-            (
-                "service.health_path",
-                path.starts_with('/') && path.chars().all(|c| c.is_ascii_graphic()),
-                "is no path; it begins with `/`",
-            ),
-        ];
-        for (key, fine, what) in faults {
-            if !fine && let Some((value, origin)) = merged.get(key) {
-                return Err(InventoryError {
-                    file: self.file.to_owned(),
-                    at: (origin.line > 0).then_some((origin.line, 1)),
-                    message: format!("`{key}: {value}` {what}"),
-                    hint: None,
-                });
-            }
+    /// A value that would be accepted by its type and fail later on every host.
+    pub(super) fn bad_value(&self, merged: &Merged, key: &str, what: &str) -> InventoryError {
+        let found = merged.get(key);
+        let value = found.map(|(value, _)| value.to_string());
+        InventoryError {
+            file: self.file.to_owned(),
+            at: found
+                .map(|(_, origin)| origin.line)
+                .filter(|line| *line > 0)
+                .map(|line| (line, 1)),
+            message: format!("`{key}: {}` {what}", value.unwrap_or_default()),
+            hint: None,
         }
-        Ok(())
     }
+}
+
+/// Whether a text can be a user's name on a host.
+pub(super) fn is_login(user: &str) -> bool {
+    !user.is_empty()
+        && !user.starts_with('-')
+        && !user
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || ":/@".contains(c))
 }
 
 /// Typed reading of merged settings. The built-in layer sets every key that is read with a type.
-struct Values<'a> {
-    merged: &'a BTreeMap<String, (SettingValue, Origin)>,
+pub(super) struct Values<'a> {
+    pub(super) merged: &'a Merged,
 }
 
 impl Values<'_> {
-    fn find(&self, key: &str) -> Option<&SettingValue> {
+    pub(super) fn find(&self, key: &str) -> Option<&SettingValue> {
         self.merged.get(key).map(|(value, _)| value)
     }
 
-    fn text(&self, key: &str) -> String {
+    pub(super) fn text(&self, key: &str) -> String {
         self.find(key).map(ToString::to_string).unwrap_or_default()
     }
 
-    fn number<T: TryFrom<u64> + Default>(&self, key: &str) -> T {
+    pub(super) fn number<T: TryFrom<u64> + Default>(&self, key: &str) -> T {
         match self.find(key) {
             Some(SettingValue::Number(number)) => T::try_from(*number).unwrap_or_default(),
             _ => T::default(),

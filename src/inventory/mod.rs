@@ -3,18 +3,21 @@
 //! `file` knows the shape of the YAML, `settings` its meaning, `resolve` who wins, `select` which
 //! hosts an operator means. None of them reads a file: the text comes in from above.
 
+mod checks;
 mod error;
+mod expect;
 mod file;
 mod groups;
 mod host;
 mod resolve;
 mod select;
+mod services;
 mod settings;
 
 pub use error::InventoryError;
-pub use resolve::{Inventory, parse};
+pub use resolve::{Beside, Inventory, parse, parse_with};
 pub use select::{LastRun, SelectError};
-pub use settings::{Layer, Origin, SettingValue};
+pub use settings::{Layer, Origin, ServiceEntry, SettingValue};
 
 /// The largest inventory that is read, in bytes. Ten thousand hosts with labels take about 1 MB.
 pub const MAX_BYTES: u64 = 8 << 20;

@@ -1,14 +1,18 @@
 //! Who wins: built-in < defaults < group < nested group < host.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde_yaml::Spanned;
 
+use super::checks;
 use super::error::{InventoryError, did_you_mean};
+use super::expect;
 use super::file::{RawInventory, RawScope};
+use super::services;
 use super::settings::{Layer, Origin, Setting, SettingValue, built_in, settings_of};
-use crate::model::Host;
 use crate::model::nodeset::expand;
+use crate::model::{CheckSpec, Host};
 
 /// The largest fleet of one inventory. A few bytes of node set can stand for millions of hosts.
 const MAX_HOSTS: usize = 20_000;
@@ -20,6 +24,8 @@ pub struct Inventory {
     pub hosts: Vec<Host>,
     /// Each group's hosts by index, nested groups included.
     pub groups: BTreeMap<String, BTreeSet<usize>>,
+    /// The operator's own checks, by name, each with its hosts by index.
+    pub checks: Vec<(Arc<CheckSpec>, Vec<usize>)>,
     /// What the file sets for each host; built-in values are the same for all.
     origins: Vec<BTreeMap<String, (SettingValue, Origin)>>,
 }
@@ -49,16 +55,49 @@ impl Inventory {
 /// # Errors
 /// The first fault, with its place where it has one.
 pub fn parse(text: &str, file: &str, home: &str) -> Result<Inventory, InventoryError> {
-    let raw = read(text, file)?;
-    Resolver { file, home }.resolve(&raw)
+    let nothing = |_: &str| Err("it cannot be read here".to_owned());
+    let beside = Beside {
+        checks: &[],
+        script: &nothing,
+    };
+    parse_with(text, file, home, &beside)
 }
 
-fn read(text: &str, file: &str) -> Result<RawInventory, InventoryError> {
-    use serde_yaml::{Error, budget::Budget};
+/// What stands beside an inventory and belongs to it. It is read above, where files are.
+#[derive(Clone, Copy)]
+pub struct Beside<'a> {
+    /// The files of `checks.d`: each one's path, and its text.
+    pub checks: &'a [(String, String)],
+    /// Reads a script that a check names, or says why it cannot.
+    pub script: &'a dyn Fn(&str) -> Result<String, String>,
+}
+
+/// Reads an inventory and what stands beside it.
+///
+/// # Errors
+/// As for [`parse`].
+pub fn parse_with(
+    text: &str,
+    file: &str,
+    home: &str,
+    beside: &Beside<'_>,
+) -> Result<Inventory, InventoryError> {
     if text.trim().is_empty() {
         return Err(InventoryError::new(file, "the file is empty")
             .hint("`clawfleet inventory init` writes a commented example"));
     }
+    let raw: RawInventory = read(text, file)?;
+    let mut inventory = Resolver { file, home }.resolve(&raw)?;
+    checks::attach(&mut inventory, &raw.checks, file, beside)?;
+    Ok(inventory)
+}
+
+/// Reads YAML of a given shape, within a budget.
+pub(super) fn read<T: serde::de::DeserializeOwned>(
+    text: &str,
+    file: &str,
+) -> Result<T, InventoryError> {
+    use serde_yaml::{Error, budget::Budget};
     let mut budget = Budget::default();
     // 10,000 hosts of 30 nodes each; the parser's own limit is for smaller files.
     budget.max_nodes = 1_000_000;
@@ -178,6 +217,7 @@ impl Resolver<'_> {
         let groups = self.groups(raw, &names)?;
         if let Some(defaults) = &raw.defaults {
             self.only_settings("defaults", defaults)?;
+            self.check_services(defaults)?;
         }
         let defaults = raw.defaults.as_ref().map(settings_of).unwrap_or_default();
         let mut inventory = Inventory {
@@ -186,6 +226,7 @@ impl Resolver<'_> {
                 .iter()
                 .map(|(name, group)| (name.clone(), group.members.clone()))
                 .collect(),
+            checks: Vec::new(),
             origins: Vec::with_capacity(entries.len()),
         };
         for (index, entry) in entries.iter().enumerate() {
@@ -194,6 +235,8 @@ impl Resolver<'_> {
                 .filter(|(_, group)| group.members.contains(&index))
                 .collect();
             let mut merged = self.merge(entry, &defaults, &mine)?;
+            services::fill(&mut merged);
+            expect::fill(&mut merged);
             let group_names = raw
                 .groups
                 .0
@@ -205,7 +248,10 @@ impl Resolver<'_> {
             inventory
                 .hosts
                 .push(self.host(entry, &merged, group_names)?);
-            merged.retain(|_, (_, origin)| origin.layer != Layer::BuiltIn);
+            // What the entries of `services` took from there is shown with each.
+            merged.retain(|key, (_, origin)| {
+                origin.layer != Layer::BuiltIn || key.starts_with("services.")
+            });
             inventory.origins.push(merged);
         }
         Ok(inventory)
@@ -228,6 +274,7 @@ impl Resolver<'_> {
                     format!("host `{}` has a key that only groups have", pattern.value),
                 ));
             }
+            self.check_services(&scope)?;
             let settings = settings_of(&scope);
             for (name, address) in expanded.into_iter().zip(addresses) {
                 self.check_name(pattern, "host", &name)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_yaml::Spanned;
 
-use super::file::{OneOrMany, RawScope, Span};
+use super::file::{OneOrMany, RawScope, RawService, Span};
 use crate::model::TokenSource;
 
 /// Who sets a value.
@@ -58,6 +58,25 @@ pub enum SettingValue {
     Token(TokenSource),
     /// Anything, for templates.
     Any(serde_json::Value),
+    /// Services, each as far as it differs from `service`.
+    Services(Vec<ServiceEntry>),
+}
+
+/// What one entry of `services` sets.
+#[derive(Debug, Clone)]
+pub struct ServiceEntry(pub(super) Vec<Setting>);
+
+impl PartialEq for ServiceEntry {
+    /// By what it says, wherever it stands.
+    fn eq(&self, other: &Self) -> bool {
+        let said = |entry: &Self| -> Vec<(String, SettingValue)> {
+            let settings = entry.0.iter();
+            settings
+                .map(|setting| (setting.key.clone(), setting.value.clone()))
+                .collect()
+        };
+        said(self) == said(other)
+    }
 }
 
 impl fmt::Display for SettingValue {
@@ -69,6 +88,7 @@ impl fmt::Display for SettingValue {
             Self::Time(time) => write!(f, "{time:?}"),
             Self::Token(source) => write!(f, "{source}"),
             Self::Any(value) => write!(f, "{value}"),
+            Self::Services(entries) => write!(f, "{} in all", entries.len()),
         }
     }
 }
@@ -91,20 +111,23 @@ pub(super) fn settings_of(scope: &RawScope) -> Vec<Setting> {
     list.word("become", scope.become_root.as_ref(), |word| word.word());
     list.word("transport", scope.transport.as_ref(), |word| word.word());
     list.word("role", scope.role.as_ref(), |word| word.word());
-    list.text("service.unit", scope.service.unit.as_ref());
-    list.word("service.scope", scope.service.scope.as_ref(), |word| {
-        word.word()
-    });
-    list.text("service.owner", scope.service.owner.as_ref());
-    list.number("service.port", scope.service.port.as_ref());
-    list.text("service.health_path", scope.service.health_path.as_ref());
-    list.word("service.tls", scope.service.tls.as_ref(), |word| {
-        word.word()
-    });
-    if let Some(token) = &scope.service.token {
-        let source = SettingValue::Token(token.value.0.clone());
-        list.add("service.token", source, token);
+    list.service("service.", &scope.service);
+    if let Some(services) = &scope.services {
+        let entries = services.value.iter().map(|service| {
+            let mut entry = List(Vec::new());
+            entry.service("", service);
+            ServiceEntry(entry.0)
+        });
+        let value = SettingValue::Services(entries.collect());
+        list.add("services", value, services);
     }
+    let expect = &scope.expect;
+    list.word("expect.gateway", expect.gateway.as_ref(), |word| {
+        word.word()
+    });
+    list.text("expect.version", expect.version.as_ref());
+    list.text("expect.model", expect.model.as_ref());
+    list.texts("expect.channels", expect.channels.as_ref());
     let thresholds = &scope.thresholds;
     list.number(
         "thresholds.restarts_per_day",
@@ -143,6 +166,14 @@ pub(super) fn settings_of(scope: &RawScope) -> Vec<Setting> {
     list.0
 }
 
+/// The unit that the gateway's own installer makes for a profile.
+fn unit_of_profile(profile: &str) -> String {
+    match profile {
+        "default" => "openclaw-gateway.service".to_owned(),
+        profile => format!("openclaw-gateway-{profile}.service"),
+    }
+}
+
 struct List(Vec<Setting>);
 
 impl List {
@@ -152,6 +183,24 @@ impl List {
             value,
             line: at.referenced.line(),
         });
+    }
+
+    fn service(&mut self, prefix: &str, service: &RawService) {
+        let key = |name: &str| format!("{prefix}{name}");
+        if let Some(profile) = &service.profile {
+            let unit = unit_of_profile(&profile.value);
+            self.add(key("unit"), SettingValue::Text(unit), profile);
+        }
+        self.text(&key("unit"), service.unit.as_ref());
+        self.word(&key("scope"), service.scope.as_ref(), |word| word.word());
+        self.text(&key("owner"), service.owner.as_ref());
+        self.number(&key("port"), service.port.as_ref());
+        self.text(&key("health_path"), service.health_path.as_ref());
+        self.word(&key("tls"), service.tls.as_ref(), |word| word.word());
+        if let Some(token) = &service.token {
+            let source = SettingValue::Token(token.value.0.clone());
+            self.add(key("token"), source, token);
+        }
     }
 
     fn text(&mut self, key: &str, text: Option<&Spanned<String>>) {

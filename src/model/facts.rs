@@ -30,6 +30,8 @@ pub struct Facts {
     pub modes: Vec<FileMode>,
     /// File systems that a gateway writes to.
     pub disks: Vec<Disk>,
+    /// What became of the operator's own checks; one that is missing never ran.
+    pub checks: Observed<Vec<CheckRun>>,
     /// Lines of the probe's output that made no sense, capped.
     pub parse_issues: Vec<String>,
 }
@@ -457,4 +459,34 @@ pub struct GatewayConfig {
     pub leaves: Vec<(String, String)>,
     /// Sections that may hold secrets: path and digest of the run.
     pub hidden: Vec<(String, String)>,
+}
+
+/// How one of the operator's own checks ended on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckEnd {
+    /// By itself, with that code; 128 and more stand for a signal.
+    Exited(u8),
+    /// It took too long.
+    TimedOut,
+    /// The host's shell did not understand it, and ran nothing of it.
+    NotUnderstood,
+    /// It printed far more than is read, and was cut off.
+    Flooded,
+    /// The probe ended before it did.
+    Unknown,
+}
+
+/// What one of the operator's own checks did on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckRun {
+    /// Its name.
+    pub name: String,
+    /// How it ended.
+    pub end: CheckEnd,
+    /// What it printed, without empty lines.
+    pub output: Vec<String>,
+    /// Whether it printed more than is kept.
+    pub cut: bool,
+    /// The first lines of its error output.
+    pub errors: Vec<String>,
 }

@@ -453,6 +453,29 @@ pub enum Evidence {
         /// The configuration file.
         path: String,
     },
+    /// What one of the operator's own checks read.
+    CheckRead {
+        /// The value, or the line that was found.
+        value: String,
+        /// What it was held against, as the inventory says it.
+        condition: String,
+    },
+    /// The pattern of one of the operator's own checks is not in its output.
+    CheckNoMatch {
+        /// The pattern.
+        pattern: String,
+    },
+    /// One of the operator's own checks ended with a code that means this.
+    CheckExit {
+        /// The code.
+        code: u8,
+        /// What it means.
+        severity: Severity,
+    },
+    /// A line that one of the operator's own checks printed.
+    CheckPrinted(String),
+    /// One of the operator's own checks failed, which says nothing about the host.
+    CheckFailed(CheckFailure),
     /// The probe could not see this.
     Unseen {
         /// What.
@@ -464,6 +487,38 @@ pub enum Evidence {
     WouldHelp(String),
     /// The host was not reached.
     Stage(HostError),
+}
+
+/// Why one of the operator's own checks could tell nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckFailure {
+    /// It did not run, or the probe ended before it.
+    NotRun,
+    /// It took longer than so many seconds.
+    TimedOut(u64),
+    /// The host's sh did not understand it.
+    NotUnderstood,
+    /// It printed without end.
+    Flooded,
+    /// It ended with a code that means nothing, or with one other than 0 where its output counts.
+    Exited(u8),
+    /// There is no number where one was to be read.
+    NoNumber(String),
+    /// The pattern was not found, and something was to be compared with what it finds.
+    NoMatch(String),
+    /// What was printed is no JSON.
+    NoJson(String),
+    /// The JSON has nothing at that path.
+    NoPath(String),
+    /// What was read cannot be compared with that.
+    NotComparable {
+        /// What was read.
+        value: String,
+        /// The condition.
+        condition: String,
+    },
+    /// It printed more than is kept, and the answer may be in the rest.
+    Cut,
 }
 
 /// One finding about one host.

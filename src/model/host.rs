@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::{CheckSpec, Expect};
 
 /// How commands reach a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +193,10 @@ pub struct Host {
     pub service: ServiceSpec,
     /// More gateway services of the same host.
     pub more_services: Vec<ServiceSpec>,
+    /// What its gateways are expected to be.
+    pub expect: Expect,
+    /// The operator's own checks that run on it.
+    pub checks: Vec<Arc<CheckSpec>>,
     /// Limits for findings.
     pub thresholds: Thresholds,
     /// Deadlines.
@@ -208,5 +215,11 @@ impl Host {
     /// Returns every gateway service that the inventory names for the host.
     pub fn services(&self) -> impl Iterator<Item = &ServiceSpec> {
         std::iter::once(&self.service).chain(&self.more_services)
+    }
+
+    /// Returns how long the operator's own checks may take together.
+    pub fn checks_limit(&self) -> Duration {
+        let seconds = self.checks.iter().map(|check| check.limit_s()).sum();
+        Duration::from_secs(seconds)
     }
 }

@@ -1,6 +1,8 @@
 //! L0: plain data that every layer shares. No I/O, no async, no colour, no sentences.
 
+mod check;
 mod event;
+mod expect;
 mod facts;
 mod finding;
 mod host;
@@ -10,12 +12,14 @@ mod observed;
 mod outcome;
 mod report;
 
+pub use check::{CheckRead, CheckSpec, CodeMeaning, Comparison, Condition, Pattern, number};
 pub use event::{FleetEvent, HostPhase};
+pub use expect::{Expect, compare_versions};
 pub use facts::{
-    Disk, Facts, FileMode, Gateway, GatewayConfig, JournalSignature, Listener, Login, Package,
-    Process, Seen, SystemFacts, Unit, UnitFile, UnitJournal, UnitScope,
+    CheckEnd, CheckRun, Disk, Facts, FileMode, Gateway, GatewayConfig, JournalSignature, Listener,
+    Login, Package, Process, Seen, SystemFacts, Unit, UnitFile, UnitJournal, UnitScope,
 };
-pub use finding::{Class, Confidence, Evidence, Finding, Severity, Subject};
+pub use finding::{CheckFailure, Class, Confidence, Evidence, Finding, Severity, Subject};
 pub use host::{
     Become, Host, HostKeyFiles, Role, ScopeWanted, Secret, ServiceSpec, Thresholds, Timeouts,
     TlsWanted, TokenSource, Tokens, TransportKind,

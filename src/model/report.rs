@@ -1,6 +1,8 @@
 //! The result of a run, from which every output is made.
 
-use super::{Class, Finding, HostObservation, Severity};
+use std::sync::Arc;
+
+use super::{CheckSpec, Class, Finding, HostObservation, Severity};
 
 /// The judgement on a host or on the fleet, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,12 +54,25 @@ pub struct HostReport {
     pub unit: String,
     /// Whether the inventory says that it is in maintenance.
     pub maintenance: bool,
+    /// The operator's own checks that were to run on it.
+    pub checks: Vec<Arc<CheckSpec>>,
     /// What came of it.
     pub observation: HostObservation,
     /// The judgement.
     pub verdict: Verdict,
     /// What was found, worst first, causes before consequences.
     pub findings: Vec<Finding>,
+}
+
+impl HostReport {
+    /// Returns the operator's own check that a finding comes from.
+    pub fn check_of(&self, finding: &Finding) -> Option<&CheckSpec> {
+        let super::Subject::Check(name) = &finding.subject else {
+            return None;
+        };
+        let spec = self.checks.iter().find(|spec| spec.name == *name);
+        spec.map(AsRef::as_ref)
+    }
 }
 
 /// A finding about several hosts together.

@@ -43,6 +43,14 @@ pub struct Frames<'text> {
     pub ended: bool,
 }
 
+impl Frames<'_> {
+    /// Whether all came but, at most, what the operator's own checks say: the probe went to its end,
+    /// or as far as those.
+    pub fn is_whole(&self) -> bool {
+        self.ended || self.frames.iter().any(|frame| frame.name == "core")
+    }
+}
+
 /// Splits a probe's output. Whatever stands before the first frame, or carries another nonce, is
 /// no frame: a login profile's words are dropped, a forged head is a line like any other.
 pub fn split<'text>(text: &'text str, nonce: &Nonce) -> Frames<'text> {

@@ -53,6 +53,7 @@ const PROBE: &str = concat!(
     include_str!("scripts/probe/60-journal.sh"),
     include_str!("scripts/probe/70-config.sh"),
     include_str!("scripts/probe/80-machine.sh"),
+    include_str!("scripts/probe/85-checks.sh"),
     include_str!("scripts/probe/90-main.sh"),
 );
 const HTTP: &str = include_str!("scripts/http.sh");
@@ -71,9 +72,10 @@ pub fn probe_script(request: ProbeRequest<'_>) -> ProbeScript {
         "OWNERS",
         host.services().filter_map(|service| service.owner.clone()),
     );
-    header.set("LIMIT_S", &host.timeouts.exec.as_secs().max(1).to_string());
+    let limit = host.timeouts.exec.as_secs().max(1) + host.checks_limit().as_secs();
+    header.set("LIMIT_S", &limit.to_string());
     header.set("USE_SS", if request.use_ss { "yes" } else { "no" });
-    header.0.push_str("custom_checks() { :; }\n");
+    header.custom_checks(host);
     header.before(PROBE, host)
 }
 
@@ -107,12 +109,9 @@ impl Header {
         header
     }
 
-    /// Quoted by the one rule that holds in every POSIX shell: single quotes, and a quote itself
-    /// as `'\''`. A value with a newline stays one value.
     fn set(&mut self, name: &str, value: &str) {
-        let quoted = value.replace('\'', "'\\''");
         // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "{name}='{quoted}'");
+        let _ = writeln!(self.0, "{name}={}", quoted(value));
     }
 
     /// Words without blanks, each once.
@@ -126,6 +125,23 @@ impl Header {
         self.set(name, &list.join(" "));
     }
 
+    /// The operator's own checks as a function: their scripts stand in quotes and never on a command
+    /// line.
+    fn custom_checks(&mut self, host: &Host) {
+        self.0.push_str("custom_checks() {\n:\n");
+        for check in &host.checks {
+            // A name is made of letters, digits and hyphens. Writing to a String cannot fail.
+            let _ = writeln!(
+                self.0,
+                "run_check {} {} {}",
+                check.name,
+                check.limit_s(),
+                quoted(&check.script)
+            );
+        }
+        self.0.push_str("}\n");
+    }
+
     fn before(self, script: &str, host: &Host) -> ProbeScript {
         use crate::model::Become;
         ProbeScript {
@@ -137,6 +153,12 @@ impl Header {
             stdin: self.0 + script,
         }
     }
+}
+
+/// Quotes by the one rule that holds in every POSIX shell: single quotes, and a quote itself as
+/// `'\''`. A value with a newline stays one value.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

@@ -101,11 +101,11 @@ pub fn explain_one(class: Class, view: View) -> String {
     out
 }
 
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     super::sanitize(text).into_owned()
 }
 
-fn bare_table(view: View) -> Table {
+pub(super) fn bare_table(view: View) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     style::apply(&mut table, view.style);
@@ -114,9 +114,10 @@ fn bare_table(view: View) -> Table {
     table
 }
 
-fn finish(table: &Table) -> String {
+pub(super) fn finish(table: &Table) -> String {
     table.lines().fold(String::new(), |mut text, line| {
-        text.push_str(line.trim());
+        // The blank on the left is the table's own; those of a cell that goes on below are not.
+        text.push_str(line.strip_prefix(' ').unwrap_or(&line).trim_end());
         text.push('\n');
         text
     })

@@ -10,8 +10,12 @@ use crate::model::Report;
 /// None that is known: every key is a text and every number finite.
 pub fn render_json(report: &Report) -> Result<String, serde_json::Error> {
     // Through a value, whose maps are sorted by key.
-    let value = serde_json::to_value(WireReport::of(report))?;
-    let mut text = escape(&serde_json::to_string_pretty(&value)?);
+    pretty(&serde_json::to_value(WireReport::of(report))?)
+}
+
+/// Renders a value with a newline at its end.
+pub(super) fn pretty(value: &serde_json::Value) -> Result<String, serde_json::Error> {
+    let mut text = escape(&serde_json::to_string_pretty(value)?);
     text.push('\n');
     Ok(text)
 }

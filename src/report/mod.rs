@@ -1,6 +1,7 @@
 //! L4: what people and programs read. Every output is a function of the report; only the progress
 //! display listens to events.
 
+mod checks_view;
 mod fold;
 mod inventory_view;
 mod json;
@@ -11,6 +12,7 @@ mod text;
 mod wire;
 mod words;
 
+pub use checks_view::{checks_json, checks_table, explain_check};
 pub use inventory_view::{explain_all, explain_one, hosts_table, settings_table};
 pub use json::{render_json, schema};
 pub use progress::Progress;

@@ -1,5 +1,6 @@
 //! The report for people: the verdict, the table, then each class of finding once.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -42,8 +43,8 @@ pub fn render_table(report: &Report, view: View) -> String {
     }
     out.push('\n');
     out += &table(report, view);
-    for class in Class::ALL {
-        section(&mut out, report, *class, view);
+    for id in ids(report) {
+        section(&mut out, report, &id, view);
     }
     fleet_findings(&mut out, report, view);
     out
@@ -78,19 +79,15 @@ fn headline(report: &Report, style: Style) -> String {
             format!("{} ok", summary.ok)
         });
     }
-    let mut roots: Vec<(Class, usize)> = Class::ALL
-        .iter()
-        .map(|class| (*class, hosts_with_root(report, *class)))
-        .filter(|(class, hosts)| {
-            *hosts > 0
-                && *class != Class::NotObserved
-                && class.severity() > crate::model::Severity::Info
-        })
+    let mut roots: Vec<(String, usize)> = ids(report)
+        .into_iter()
+        .map(|id| (hosts_with_root(report, &id), id))
+        .filter_map(|(hosts, id)| hosts.map(|hosts| (id, hosts)))
         .collect();
     roots.truncate(4);
     let causes = roots
         .iter()
-        .map(|(class, hosts)| format!("{hosts} {class}"))
+        .map(|(id, hosts)| format!("{hosts} {id}"))
         .collect::<Vec<_>>()
         .join(", ");
     let word = match verdict {
@@ -111,16 +108,27 @@ fn headline(report: &Report, style: Style) -> String {
     line
 }
 
-fn hosts_with_root(report: &Report, class: Class) -> usize {
-    report
-        .hosts
-        .iter()
-        .filter(|host| {
-            host.findings
-                .iter()
-                .any(|finding| finding.class == class && finding.cause.is_none())
-        })
-        .count()
+/// The ids of everything that was found, in the order of the classes; the operator's own checks by
+/// name.
+fn ids(report: &Report) -> Vec<String> {
+    let found = report.hosts.iter().flat_map(|host| &host.findings);
+    let ids: BTreeSet<_> = found.map(|finding| (finding.class, finding.id())).collect();
+    ids.into_iter().map(|(_, id)| id.into_owned()).collect()
+}
+
+/// On how many hosts that is a root of trouble; `None` where it is none.
+fn hosts_with_root(report: &Report, id: &str) -> Option<usize> {
+    let counts = |finding: &Finding| {
+        finding.id() == id
+            && finding.cause.is_none()
+            && finding.class != Class::NotObserved
+            && finding.class.severity() > crate::model::Severity::Info
+    };
+    let hosts = report.hosts.iter();
+    let hosts = hosts
+        .filter(|host| host.findings.iter().any(counts))
+        .count();
+    (hosts > 0).then_some(hosts)
 }
 
 /// A column: its heading, how soon it is given up on a narrow terminal (0 is never), and its text.
@@ -270,14 +278,14 @@ fn break_names(names: &str, width: usize) -> String {
     out
 }
 
-/// One class: the hosts it is on, the evidence, what to do.
-fn section(out: &mut String, report: &Report, class: Class, view: View) {
+/// One class, or one check of the operator's: the hosts it is on, the evidence, what to do.
+fn section(out: &mut String, report: &Report, id: &str, view: View) {
     let found: Vec<(usize, &Finding)> = report
         .hosts
         .iter()
         .enumerate()
         .flat_map(|(index, host)| host.findings.iter().map(move |finding| (index, finding)))
-        .filter(|(_, finding)| finding.class == class)
+        .filter(|(_, finding)| finding.id() == id)
         .collect();
     // What follows from a cause is told there, unless everything is wanted.
     let roots: Vec<(usize, &Finding)> = found
@@ -285,19 +293,25 @@ fn section(out: &mut String, report: &Report, class: Class, view: View) {
         .filter(|(_, finding)| view.verbose || finding.cause.is_none())
         .copied()
         .collect();
-    let Some((_, first)) = roots.first() else {
+    let Some((index, first)) = roots.first() else {
         return;
     };
+    let title = report
+        .hosts
+        .get(*index)
+        .map(|host| words::title(first, host));
+    // A check of the operator's may be a warning here and critical there.
+    let severities = roots.iter().map(|(_, finding)| finding.severity);
+    let worst = severities.max().unwrap_or(first.severity);
     let mut hosts: Vec<usize> = roots.iter().map(|(index, _)| *index).collect();
     hosts.dedup();
-    let title = explain(class).title;
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
         "\n{}  {}  {}",
-        view.style.severity(first.severity, class.id()),
+        view.style.severity(worst, &sanitize(id)),
         view.style.strong(&host_names(report, &hosts, view)),
-        view.style.dim(title)
+        view.style.dim(&title.unwrap_or_default())
     );
     let said = roots.iter().filter_map(|(index, finding)| {
         let host = report.hosts.get(*index)?;

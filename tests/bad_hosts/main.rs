@@ -14,6 +14,7 @@ mod support;
 
 mod become_root;
 mod channel;
+mod checks;
 mod forged;
 mod host_key;
 mod http;

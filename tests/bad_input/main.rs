@@ -12,6 +12,7 @@
 mod support;
 
 mod bombs;
+mod checks;
 mod files;
 mod good;
 mod meaning;

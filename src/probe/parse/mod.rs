@@ -1,6 +1,7 @@
 //! From frames to facts. Every line comes from a host that may be hostile: nothing here panics,
 //! and what makes no sense is noted and dropped.
 
+mod checks;
 mod config;
 mod gateways;
 mod machine;
@@ -86,6 +87,13 @@ impl Reader {
             "installed" => self.facts.packages = machine::packages(frame),
             "modes" => self.facts.modes = machine::modes(frame),
             "disks" => self.facts.disks = machine::disks(frame),
+            "core" => self.facts.checks = Observed::Known(Vec::new()),
+            "check" => match &mut self.facts.checks {
+                Observed::Known(checks) if checks.len() < checks::MAX_CHECKS => {
+                    checks.push(checks::check(frame));
+                }
+                _ => self.issue(format!("check frame `{}`", frame.args.join(" "))),
+            },
             other => self.issue(format!("unknown frame `{other}`")),
         }
     }
@@ -250,7 +258,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_frame_panics(
-            name in "hello|sockets|process|unit|unitfile|file|journal|denied|config|installed|modes|disks|units|x",
+            name in "core|check|hello|sockets|process|unit|unitfile|file|journal|denied|config|installed|modes|disks|units|x",
             args in "[ -~]{0,20}",
             body in "([a-zA-Z_0-9]{1,12}=[ -~\u{0}-\u{1f}é]{0,30}\n){0,12}",
         ) {

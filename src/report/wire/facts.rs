@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{
-    Facts, Gateway, HttpError, HttpFacts, HttpRoute, ModelsAnswer, Observed, Seen, UnitScope,
+    CheckEnd, Facts, Gateway, HttpError, HttpFacts, HttpRoute, ModelsAnswer, Observed, Seen,
+    UnitScope,
 };
 
 /// What was seen. A key that is absent was not seen; `unseen` says why.
@@ -26,6 +27,9 @@ pub(super) struct WireFacts {
     processes: Vec<WireProcess>,
     packages: Vec<WirePackage>,
     disks: Vec<WireDisk>,
+    /// The operator's own checks, as they ran; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<Vec<WireCheck>>,
     /// What could not be seen, and why.
     unseen: Vec<WireUnseen>,
     /// Lines of the probe's output that made no sense.
@@ -60,6 +64,19 @@ struct WireDisk {
     mount: String,
     size_kib: u64,
     free_kib: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct WireCheck {
+    name: String,
+    /// `exited`, `timed-out`, `not-understood`, `flooded` or `unknown`.
+    end: &'static str,
+    exit: Option<u8>,
+    /// What it printed, without empty lines.
+    output: Vec<String>,
+    /// Whether it printed more than is kept.
+    cut: bool,
+    errors: Vec<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -284,6 +301,11 @@ pub(super) fn facts(facts: &Facts) -> WireFacts {
                 free_kib: disk.free_kib,
             })
             .collect(),
+        checks: facts
+            .checks
+            .known()
+            .filter(|checks| !checks.is_empty())
+            .map(|checks| checks.iter().map(check).collect()),
         processes: facts
             .processes
             .iter()
@@ -301,6 +323,24 @@ pub(super) fn facts(facts: &Facts) -> WireFacts {
             .collect(),
         unseen,
         parse_issues: facts.parse_issues.clone(),
+    }
+}
+
+fn check(run: &crate::model::CheckRun) -> WireCheck {
+    let (end, exit) = match run.end {
+        CheckEnd::Exited(code) => ("exited", Some(code)),
+        CheckEnd::TimedOut => ("timed-out", None),
+        CheckEnd::NotUnderstood => ("not-understood", None),
+        CheckEnd::Flooded => ("flooded", None),
+        CheckEnd::Unknown => ("unknown", None),
+    };
+    WireCheck {
+        name: run.name.clone(),
+        end,
+        exit,
+        output: run.output.clone(),
+        cut: run.cut,
+        errors: run.errors.clone(),
     }
 }
 

@@ -89,7 +89,7 @@ struct WireFinding {
     /// `low`, `medium` or `high`.
     confidence: &'static str,
     subject: String,
-    title: &'static str,
+    title: String,
     evidence: Vec<String>,
     /// A command that helps.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,7 +169,7 @@ fn finding(finding: &Finding, host: &HostReport) -> WireFinding {
         severity: finding.severity.id(),
         confidence: finding.confidence.id(),
         subject: words::subject(&finding.subject),
-        title: crate::diagnose::explain(finding.class).title,
+        title: words::title(finding, host),
         evidence: finding.evidence.iter().map(words::evidence).collect(),
         remedy: words::remedy(finding, host),
         cause: finding.cause.map(crate::model::Class::id),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::text::{sanitize, shorten, span};
 use super::scope;
-use crate::model::{Evidence, HttpAnswer, HttpRoute, Process};
+use crate::model::{CheckFailure, Evidence, HttpAnswer, HttpRoute, Process};
 
 /// Says one piece of evidence.
 pub(in crate::report) fn evidence(evidence: &Evidence) -> String {
@@ -268,12 +268,62 @@ pub(in crate::report) fn evidence(evidence: &Evidence) -> String {
             sanitize(model),
             sanitize(path)
         ),
+        Evidence::CheckRead { value, condition } => format!(
+            "it is {}, and the limit is {}",
+            shorten(&sanitize(value), 100),
+            sanitize(condition)
+        ),
+        Evidence::CheckNoMatch { pattern } => {
+            format!("nothing in its output matches `{}`", sanitize(pattern))
+        }
+        Evidence::CheckExit { code, severity } => {
+            format!("it ended with {code}, which is {}", severity.id())
+        }
+        Evidence::CheckPrinted(line) => {
+            format!("it said: {}", shorten(&sanitize(line.trim()), 220))
+        }
+        Evidence::CheckFailed(failure) => {
+            format!("the check itself failed: {}", check_failure(failure))
+        }
         Evidence::Unseen { what, why } => {
             format!("not seen: {}: {}", sanitize(what), sanitize(why))
         }
         Evidence::WouldHelp(what) => format!("to see it: {}", sanitize(what)),
         // Without its time, so that hosts in the same trouble read alike; the JSON has it.
         Evidence::Stage(error) => format!("{}: {}", error.stage.id(), sanitize(&error.message)),
+    }
+}
+
+/// Says why a check of the operator's could tell nothing.
+fn check_failure(failure: &CheckFailure) -> String {
+    let quoted = |text: &str| format!("`{}`", shorten(&sanitize(text), 100));
+    match failure {
+        CheckFailure::NotRun => "it did not come to its end on the host".to_owned(),
+        CheckFailure::TimedOut(limit_s) => {
+            format!("it did not end within {limit_s} s, and was stopped")
+        }
+        CheckFailure::NotUnderstood => {
+            "the host's sh does not understand the script, and ran nothing of it".to_owned()
+        }
+        CheckFailure::Flooded => "it printed without end, and was stopped".to_owned(),
+        CheckFailure::Exited(code) => format!("its script ended with {code}"),
+        CheckFailure::NoNumber(text) if text.is_empty() => {
+            "it printed nothing, and a number was to be read".to_owned()
+        }
+        CheckFailure::NoNumber(text) => format!("{} begins with no number", quoted(text)),
+        CheckFailure::NoMatch(pattern) => {
+            format!("nothing in its output matches {}", quoted(pattern))
+        }
+        CheckFailure::NoJson(why) => format!("its output is no JSON: {}", sanitize(why)),
+        CheckFailure::NoPath(path) => format!("its JSON has no {}", quoted(path)),
+        CheckFailure::NotComparable { value, condition } => format!(
+            "{} cannot be compared with `{}`",
+            quoted(value),
+            sanitize(condition)
+        ),
+        CheckFailure::Cut => {
+            "it printed more than 8 KiB, and the answer may be in the rest".to_owned()
+        }
     }
 }
 

@@ -7,7 +7,20 @@ pub(super) use evidence::evidence;
 pub(super) use remedy::remedy;
 
 use super::text::sanitize;
-use crate::model::{Subject, UnitScope};
+use crate::diagnose::explain;
+use crate::model::{Finding, HostReport, Subject, UnitScope};
+
+/// Says a finding's class in one line: of the operator's own checks, the first of what they say.
+pub(super) fn title(finding: &Finding, host: &HostReport) -> String {
+    let own = host
+        .check_of(finding)
+        .and_then(|check| check.explain.as_ref());
+    let line = own.and_then(|text| text.trim().lines().next());
+    line.map_or_else(
+        || explain(finding.class).title.to_owned(),
+        |line| sanitize(line).into_owned(),
+    )
+}
 
 /// Names a unit's owner.
 pub(super) fn scope(scope: &UnitScope) -> String {

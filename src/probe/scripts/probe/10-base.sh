@@ -1,10 +1,10 @@
 # shellcheck shell=sh disable=SC3043
 # What it emits: frames of `key=value` lines, each headed by `@NONCE NAME ARGS`; the last is `end`.
-# What it needs: a POSIX sh, awk, grep, ls, tr; systemctl, journalctl, ss, stat and df where there are any.
+# What it needs: a POSIX sh, awk, grep, ls, tr, head and sed for checks of one's own; systemctl, journalctl, ss, stat and df where there are any.
 # It reads, and writes nothing: no temp file, no session, no log line. Root sees everything;
 # another login sees less, and every such gap is emitted as a `denied` frame or a missing pid.
 # The controller sets before it: N (nonce), K (the run's digest key), UNITS, PORTS and OWNERS (words
-# divided by blanks), LIMIT_S, USE_SS, and a function custom_checks.
+# divided by blanks), LIMIT_S, USE_SS, and a function custom_checks that calls run_check.
 set -u
 set -f
 LC_ALL=C

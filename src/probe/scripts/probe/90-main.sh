@@ -25,6 +25,7 @@ main() {
     configs
     modes
     disks
+    frame core
     custom_checks
     frame end
     stop_watchdog
