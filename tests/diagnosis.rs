@@ -631,3 +631,28 @@ fn a_challenge_tells_a_gateway_from_a_foreign_process() {
     }));
     assert!(!found(&facts).contains("foreign-process-on-port"));
 }
+
+/// A drop-in that clawfleet wrote drifts when it is changed; a unit without one does not.
+#[test]
+fn only_a_hardened_unit_drifts() {
+    let drifts = |lines: Vec<String>| {
+        let mut facts = case("healthy-real");
+        let file = facts.gateways[0].units[0].file.get_or_insert_default();
+        let path = "/etc/systemd/system/openclaw-gateway.service.d/50-clawfleet.conf";
+        file.parts.push((path.to_owned(), lines));
+        let findings = diagnose(&host(), &facts);
+        let drift = findings
+            .iter()
+            .find(|finding| finding.class.id() == "unit-drift");
+        drift.map_or(0, |finding| finding.evidence.len())
+    };
+    assert!(!found(&case("healthy-real")).contains("unit-drift"));
+    let baseline = clawfleet::unit::baseline(Some("2026.6.10")).unwrap();
+    assert_eq!(drifts(baseline.clone()), 0);
+    let mut changed = baseline.clone();
+    changed[0] = "StartLimitBurst=1000".into();
+    assert_eq!(drifts(changed), 1);
+    assert_eq!(drifts(baseline[1..].to_vec()), 1);
+    let more = baseline.iter().cloned().chain(["Nice=5".to_owned()]);
+    assert_eq!(drifts(more.collect()), 1);
+}

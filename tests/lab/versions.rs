@@ -31,6 +31,16 @@ fn the_verdicts_hold_on_every_version() {
             plant(HOST, scenario, Gateway::Real);
             expect(version, scenario, leads);
         }
+        // What only this version does.
+        if version == "2026.9.6" {
+            for (scenario, leads) in [
+                ("debug-port", &["debug-port-open"][..]),
+                ("channels-suppressed", &["channels-suppressed"][..]),
+            ] {
+                plant(HOST, scenario, Gateway::Real);
+                expect(version, scenario, leads);
+            }
+        }
         generated_unit(version);
         expect(version, "its own generated unit", generated);
     }
