@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use clawfleet::diagnose::judge;
 use clawfleet::model::{
-    Host, HostError, HostObservation, HostOutcome, HttpAnswer, HttpError, HttpFacts, HttpRoute,
-    Report, Stage, StageTimes,
+    Class, Evidence, FleetFinding, Host, HostError, HostObservation, HostOutcome, HttpAnswer,
+    HttpError, HttpFacts, HttpRoute, Report, Severity, Stage, StageTimes,
 };
 use clawfleet::probe::{Nonce, parse, split};
 use clawfleet::report::{Style, View, render_json, render_table};
@@ -122,6 +122,42 @@ fn three_hosts_at_200_columns() {
 #[test]
 fn three_hundred_hosts_at_100_columns() {
     insta::assert_snapshot!(render_table(&three_hundred(), view(100)));
+}
+
+/// Each gateway of a host has a row of its own, and the host's own findings stand in the first.
+fn several_gateways() -> Report {
+    let mut report = report("VM[151-155]", |index| {
+        let case = match index {
+            0 | 1 => "two-profiles-one-orphan",
+            2 => "overlap",
+            3 => "two-users",
+            _ => "healthy-real",
+        };
+        recorded(case)
+    });
+    report.fleet_findings.push(FleetFinding {
+        class: Class::ConfigDrift,
+        severity: Severity::Warning,
+        hosts: vec!["VM153".into()],
+        evidence: vec![Evidence::Deviates {
+            what: "gateway.bind".into(),
+            here: "lan".into(),
+            peers: "loopback".into(),
+            agree: 4,
+            of: 5,
+        }],
+    });
+    report
+}
+
+#[test]
+fn several_gateways_at_80_columns() {
+    insta::assert_snapshot!(render_table(&several_gateways(), view(80)));
+}
+
+#[test]
+fn several_gateways_at_200_columns() {
+    insta::assert_snapshot!(render_table(&several_gateways(), view(200)));
 }
 
 #[test]
