@@ -118,11 +118,7 @@ fn the_remedy_for_an_orphan_works_when_pasted() {
         .as_str()
         .unwrap()
         .to_owned();
-    // As typed, but with the lab's key and known hosts.
-    let options = "ssh -F none -o BatchMode=yes -i /run/clawfleet-lab/id_ed25519 \
-                   -o UserKnownHostsFile=/run/clawfleet-lab/known_hosts ";
-    let pasted = remedy.replacen("ssh ", options, 1);
-    lab(&["bastion", "--", "sh", "-c", &pasted]);
+    paste(&remedy);
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let (_, report) = bastion.check("VM154");
@@ -136,6 +132,48 @@ fn the_remedy_for_an_orphan_works_when_pasted() {
     }
     plant("VM154", "orphan", Gateway::StandIn);
     lab(&["wait", "VM154", "60"]);
+}
+
+/// Runs a remedy as typed, but with the lab's key and known hosts.
+fn paste(remedy: &str) {
+    let options = "ssh -F none -o BatchMode=yes -i /run/clawfleet-lab/id_ed25519 \
+                   -o UserKnownHostsFile=/run/clawfleet-lab/known_hosts ";
+    let pasted = remedy.replacen("ssh ", options, 1);
+    lab(&["bastion", "--", "sh", "-c", &pasted]);
+}
+
+/// So do those for weak settings, in the system's manager and in a user's.
+#[test]
+fn the_remedy_for_weak_settings_works_when_pasted() {
+    let _turn = fleet();
+    let bastion = Bastion::new();
+    plant("VM171", "unit-token", Gateway::StandIn);
+    lab(&["wait", "VM171", "60"]);
+    for name in ["VM171", "VM154"] {
+        let (_, report) = bastion.check(name);
+        for finding in host(&report, name)["findings"].as_array().unwrap() {
+            let class = finding["class"].as_str().unwrap();
+            if class.starts_with("unit-weak")
+                || class.starts_with("start-limit")
+                || class == "secrets-readable"
+            {
+                paste(finding["remedy"].as_str().unwrap());
+            }
+        }
+        let found = roots(host(&bastion.check(name).1, name));
+        // One drop-in holds the settings of the last one that was pasted; both are told until then.
+        assert!(!found.contains("secrets-readable"), "{name} {found:?}");
+        assert!(
+            !found.contains("start-limit-unreachable"),
+            "{name} {found:?}"
+        );
+    }
+    let found = roots(host(&bastion.check("VM154").1, "VM154"));
+    assert!(!found.contains("unit-weak"), "{found:?}");
+    for (name, scenario) in [("VM171", "orphan-root"), ("VM154", "orphan")] {
+        plant(name, scenario, Gateway::StandIn);
+        lab(&["wait", name, "60"]);
+    }
 }
 
 #[test]

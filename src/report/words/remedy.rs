@@ -91,7 +91,9 @@ pub(in crate::report) fn remedy(finding: &Finding, host: &HostReport) -> Option<
             }
             UnitScope::System => return None,
         },
-        Class::UnitWeak | Class::StartLimitUnreachable => host_command(host, &unit.edit()),
+        Class::UnitWeak | Class::StartLimitUnreachable => {
+            host_command(host, &unit.drop_in(finding.class.id(), &mending(finding)))
+        }
         Class::UnitDrift => host_command(host, &unit.ctl("cat")),
         Class::SecretsReadable => {
             let paths: Vec<String> = finding
@@ -203,9 +205,26 @@ impl Unit {
         }
     }
 
-    /// What shows the settings in force.
-    fn edit(&self) -> String {
-        self.ctl("show -p Restart,RestartUSec,KillMode,RestartPreventExitStatus,StartLimitBurst,StartLimitIntervalUSec,TimeoutStopUSec")
+    /// Writes settings into a drop-in of their own, which nobody's file can be overwritten by.
+    fn drop_in(&self, name: &str, lines: &[&str]) -> String {
+        let write = |dir: &str| {
+            format!(
+                "mkdir -p {dir} && printf \"{}\\n\" >{dir}/40-{name}.conf",
+                lines.join("\\n")
+            )
+        };
+        let reload = self.manager("daemon-reload");
+        match &self.scope {
+            UnitScope::System => format!(
+                "{} && {reload}",
+                write(&format!("/etc/systemd/system/{}.d", self.name))
+            ),
+            UnitScope::User { user, .. } => format!(
+                "runuser -u {} -- sh -c {} && {reload}",
+                quote(user),
+                quote(&write(&format!("~/.config/systemd/user/{}.d", self.name)))
+            ),
+        }
     }
 
     fn journal(&self) -> String {
@@ -217,6 +236,39 @@ impl Unit {
             ),
         }
     }
+}
+
+/// The settings that mend what a finding names, by section. Words that no shell reads.
+fn mending(finding: &Finding) -> Vec<&'static str> {
+    let names = |key: &str| {
+        finding.evidence.iter().any(
+            |evidence| matches!(evidence, Evidence::Setting { setting, .. } if setting.contains(key)),
+        )
+    };
+    let limit = finding.class == Class::StartLimitUnreachable || names("StartLimit");
+    let service = [
+        ("Restart=", "Restart=always"),
+        ("KillMode", "KillMode=control-group"),
+        ("RestartPreventExitStatus", "RestartPreventExitStatus=78"),
+        ("TimeoutStopSec", "TimeoutStopSec=330"),
+    ];
+    let mut lines = Vec::new();
+    if limit {
+        lines.extend(["[Unit]", "StartLimitIntervalSec=300", "StartLimitBurst=10"]);
+    }
+    let service: Vec<&str> = service
+        .into_iter()
+        .filter(|(key, _)| names(key))
+        .map(|(_, line)| line)
+        .collect();
+    if !service.is_empty() || limit {
+        lines.push("[Service]");
+        lines.extend(service);
+        if limit {
+            lines.push("RestartSec=5");
+        }
+    }
+    lines
 }
 
 fn is_masked(finding: &Finding) -> bool {
