@@ -1,6 +1,6 @@
 //! Agentless fleet checks for OpenClaw gateways over SSH.
 //!
-//! The layers, lowest first: [`model`] (data), [`inventory`], [`probe`], [`unit`] and [`diagnose`] (pure),
+//! The layers, lowest first: [`model`] (data), [`inventory`], [`probe`], [`mod@unit`] and [`diagnose`] (pure),
 //! [`ssh`] and [`store`] (the outside world), [`fleet`] (many hosts at once), [`report`] (what
 //! people and programs read), [`cli`]. ARCHITECTURE.md says what may import what, and a test holds it.
 

@@ -1,7 +1,7 @@
 //! What others can reach or read: the port, the inspector, the files with secrets.
 
 use crate::model::{
-    Class, Confidence, Evidence, Facts, Finding, Gateway, Listener, Process, Subject,
+    Class, Confidence, Evidence, Facts, Finding, Gateway, Listener, Process, Subject, UnitScope,
 };
 use crate::probe::is_gateway_like;
 
@@ -133,12 +133,28 @@ fn secrets(facts: &Facts, gateway: &Gateway) -> Option<Finding> {
                     && (file.path == path || file.dropins.iter().any(|one| one == path))
             })
     };
+    let mut owners: Vec<u32> = gateway
+        .config
+        .known()
+        .map(|config| config.uid)
+        .into_iter()
+        .collect();
+    for unit in &gateway.units {
+        if unit.file.as_ref().is_some_and(|file| file.secret_inside) {
+            owners.push(match unit.scope {
+                UnitScope::System => 0,
+                UnitScope::User { uid, .. } => uid,
+            });
+        }
+    }
     let evidence: Vec<_> = facts
         .modes
         .iter()
         .filter(|file| {
             config == Some(file.path.as_str()) || inside(&file.path) || unit_file(&file.path)
         })
+        // A path may lead to another's file: only its owner's own are told, and root's of a system unit.
+        .filter(|file| owners.contains(&file.uid))
         .filter(|file| exposed(facts, &file.path, file.mode))
         .map(|file| Evidence::Mode {
             path: file.path.clone(),

@@ -43,6 +43,7 @@ fn next_start(facts: &Facts, gateway: &Gateway, unit: &Unit) -> Option<Finding> 
         });
     } else if let Some(config) = config
         && config.mode.as_deref() != Some("local")
+        && !(config.includes && config.mode.is_none())
         && !lets_unconfigured(unit)
     {
         evidence.push(Evidence::ConfigSays {
@@ -128,33 +129,40 @@ fn version(
     })
 }
 
-/// The package that a gateway's unit runs from.
+/// The package that a gateway runs from: by its process, else by the unit that would start it.
 pub(super) fn package_of<'a>(facts: &'a Facts, gateway: &Gateway) -> Option<&'a Package> {
-    let named = |package: &&Package| {
-        let entry = format!("{}/", package.root);
-        let in_unit = gateway
+    let entry = |package: &Package| format!("{}/", package.root);
+    let holders: Vec<_> = gateway
+        .listeners
+        .known()
+        .into_iter()
+        .flatten()
+        .filter_map(|listener| listener.pids.known())
+        .flatten()
+        .filter_map(|pid| facts.process(*pid))
+        .collect();
+    let runs = |package: &&Package| {
+        let entry = entry(package);
+        holders
+            .iter()
+            .any(|process| process.argv.iter().any(|arg| arg.starts_with(&entry)))
+    };
+    let starts = |package: &&Package| {
+        let entry = entry(package);
+        gateway
             .units
             .iter()
+            .filter(|unit| unit.claims_port())
             .filter_map(|unit| unit.file.as_ref())
             .flat_map(|file| file.lines())
-            .any(|line| line.starts_with("ExecStart=") && line.contains(&entry));
-        let in_process = gateway
-            .listeners
-            .known()
-            .into_iter()
-            .flatten()
-            .filter_map(|listener| listener.pids.known())
-            .flatten()
-            .filter_map(|pid| facts.process(*pid))
-            .any(|process| process.argv.iter().any(|arg| arg.starts_with(&entry)));
-        in_unit || in_process
+            .any(|line| line.starts_with("ExecStart=") && line.contains(&entry))
     };
-    facts
-        .packages
-        .iter()
-        .find(named)
-        .or(match facts.packages.as_slice() {
-            [only] => Some(only),
+    let packages = || facts.packages.iter();
+    packages()
+        .find(runs)
+        .or_else(|| packages().find(starts))
+        .or(match (facts.packages.as_slice(), facts.gateways.len()) {
+            ([only], 1) => Some(only),
             _ => None,
         })
 }

@@ -558,6 +558,7 @@ fn was_stopped(unit: &Unit) -> bool {
 
 pub(super) fn state(unit: &Unit) -> Evidence {
     Evidence::UnitState {
+        name: unit.name.clone(),
         scope: unit.scope.clone(),
         active: unit.active_state.clone(),
         sub: unit.sub_state.clone(),

@@ -453,6 +453,8 @@ pub struct GatewayConfig {
     pub workspace: Option<String>,
     /// Keys of `channels` that are not disabled.
     pub channels: Vec<String>,
+    /// Whether other files are included: what is absent here may stand there.
+    pub includes: bool,
     /// Why it is no JSON5.
     pub broken: Option<String>,
     /// Settings that hold no secret: path and value.

@@ -229,6 +229,8 @@ pub enum Evidence {
     },
     /// A unit's state.
     UnitState {
+        /// Its name.
+        name: String,
         /// Whose unit.
         scope: UnitScope,
         /// `ActiveState`.

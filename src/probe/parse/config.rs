@@ -55,6 +55,7 @@ pub(super) fn config(frame: &Frame<'_>) -> Observed<GatewayConfig> {
             .into_iter()
             .filter(|channel| !off.contains(channel))
             .collect(),
+        includes: frame.get("include").is_some(),
         broken: text("broken"),
         leaves: pairs("leaf"),
         hidden: pairs("hidden"),

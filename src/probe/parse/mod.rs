@@ -65,9 +65,7 @@ impl Reader {
                 None => self.issue(format!("process frame `{}`", frame.args.join(" "))),
             },
             "unit" | "unitfile" => match unit::unit(frame, self.facts.system.uptime_s) {
-                _ if self.units.len() >= MAX_UNITS => {
-                    self.issue("more units than are kept".into());
-                }
+                _ if self.units.len() >= MAX_UNITS => self.cut("units"),
                 Some(unit) if !unit.exists() => {}
                 Some(unit) => self.units.push(unit),
                 None => self.issue(format!("unit frame `{}`", frame.args.join(" "))),
@@ -83,7 +81,7 @@ impl Reader {
                 let path = frame.get("path").unwrap_or_default().to_owned();
                 self.configs.push((path, config::config(frame)));
             }
-            "config" => self.issue("more configurations than are kept".into()),
+            "config" => self.cut("configurations"),
             "installed" => self.facts.packages = machine::packages(frame),
             "modes" => self.facts.modes = machine::modes(frame),
             "disks" => self.facts.disks = machine::disks(frame),
@@ -95,6 +93,14 @@ impl Reader {
                 _ => self.issue(format!("check frame `{}`", frame.args.join(" "))),
             },
             other => self.issue(format!("unknown frame `{other}`")),
+        }
+    }
+
+    /// More of something came than is kept: not everything was seen.
+    fn cut(&mut self, what: &str) {
+        let gap = (what.to_owned(), "there are more than are kept".to_owned());
+        if !self.facts.units_unseen.contains(&gap) {
+            self.facts.units_unseen.push(gap);
         }
     }
 
@@ -153,6 +159,17 @@ impl Reader {
             let key = (unit.scope.clone(), unit.name.clone());
             unit.file = self.files.remove(&key);
             unit::fill_from_file(unit);
+            // A user's manager says what that user wants. Its main process is that manager's.
+            if let UnitScope::User { uid, .. } = &unit.scope {
+                let place = format!("/user@{uid}.service/");
+                let elsewhere = self
+                    .facts
+                    .process(unit.main_pid)
+                    .is_some_and(|one| !one.cgroup.is_empty() && !one.cgroup.contains(&place));
+                if unit.main_pid == 1 || elsewhere {
+                    unit.main_pid = 0;
+                }
+            }
         }
         // A holder that ended while the units were asked for no longer listens.
         if let Observed::Known(listeners) = &mut self.facts.sockets {

@@ -44,6 +44,7 @@ pub(in crate::report) fn evidence(evidence: &Evidence) -> String {
             )
         }
         Evidence::UnitState {
+            name: _,
             scope: whose,
             active,
             sub,

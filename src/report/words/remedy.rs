@@ -44,7 +44,7 @@ pub(in crate::report) fn remedy(finding: &Finding, host: &HostReport) -> Option<
                 })
                 .unwrap_or(&UnitScope::System);
             let other = finding.evidence.iter().find_map(|evidence| match evidence {
-                Evidence::UnitState { scope, .. } if scope != keep => Some(scope),
+                Evidence::UnitState { name, scope, .. } if scope != keep => Some((name, scope)),
                 _ => None,
             });
             match (holder, other) {
@@ -52,10 +52,10 @@ pub(in crate::report) fn remedy(finding: &Finding, host: &HostReport) -> Option<
                 (Some(process), _) => {
                     host_command(host, &format!("systemctl status {}", process.pid))
                 }
-                (None, Some(other)) => {
+                (None, Some((name, other))) => {
                     let other = Unit {
+                        name: quote(name),
                         scope: other.clone(),
-                        ..unit
                     };
                     format!(
                         "keep the {} unit: {}",
@@ -96,15 +96,28 @@ pub(in crate::report) fn remedy(finding: &Finding, host: &HostReport) -> Option<
         }
         Class::UnitDrift => host_command(host, &unit.ctl("cat")),
         Class::SecretsReadable => {
-            let paths: Vec<String> = finding
+            let files: Vec<(u32, String)> = finding
                 .evidence
                 .iter()
                 .filter_map(|evidence| match evidence {
-                    Evidence::Mode { path, .. } => Some(quote(path)),
+                    Evidence::Mode { path, uid, .. } => Some((*uid, quote(path))),
                     _ => None,
                 })
                 .collect();
-            host_command(host, &format!("chmod go-rwx {}", paths.join(" ")))
+            // As their owner: a link that somebody puts there meanwhile leads to nobody else's file.
+            let (owner, _) = files.first()?;
+            let paths: Vec<&str> = files
+                .iter()
+                .filter(|(uid, _)| uid == owner)
+                .map(|(_, path)| path.as_str())
+                .collect();
+            host_command(
+                host,
+                &format!(
+                    "setpriv --reuid {owner} --clear-groups chmod go-rwx {}",
+                    paths.join(" ")
+                ),
+            )
         }
         Class::BindWithoutAuth => format!(
             "set gateway.auth.mode to token (or gateway.bind to loopback) in openclaw.json; then {}",
@@ -166,19 +179,36 @@ struct Unit {
 }
 
 impl Unit {
+    /// The unit that a finding is about; of a port, the one unit there is for it.
     fn of(finding: &Finding, host: &HostReport) -> Self {
-        let scope = match &finding.subject {
-            Subject::Unit { scope, .. } => scope.clone(),
-            _ => UnitScope::System,
-        };
-        Self {
-            // A name that the parser has checked. It may hold a backslash (systemd-escape), which a
-            // shell would eat.
-            name: quote(match &finding.subject {
-                Subject::Unit { name, .. } => name,
-                _ => &host.unit,
-            }),
-            scope,
+        if let Subject::Unit { name, scope } = &finding.subject {
+            return Self {
+                // A name that the parser has checked. It may hold a backslash (systemd-escape),
+                // which a shell would eat.
+                name: quote(name),
+                scope: scope.clone(),
+            };
+        }
+        let facts = host.observation.outcome.facts();
+        let gateway = facts.and_then(|facts| {
+            facts
+                .gateways
+                .iter()
+                .find(|gateway| Some(gateway.port) == finding.gateway)
+        });
+        match gateway.map(|gateway| (gateway, gateway.units.as_slice())) {
+            Some((_, [only])) => Self {
+                name: quote(&only.name),
+                scope: only.scope.clone(),
+            },
+            Some((gateway, _)) => Self {
+                name: quote(gateway.named.as_deref().unwrap_or_else(|| gateway.name())),
+                scope: UnitScope::System,
+            },
+            None => Self {
+                name: quote(&host.unit),
+                scope: UnitScope::System,
+            },
         }
     }
 

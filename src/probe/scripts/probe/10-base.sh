@@ -11,6 +11,7 @@ LC_ALL=C
 export LC_ALL
 PATH="${PATH:-/usr/bin:/bin}:/usr/sbin:/usr/bin:/sbin:/bin"
 us=$(printf '\037')
+tab=$(printf '\t')
 nl='
 '
 
@@ -21,6 +22,16 @@ first_line() {
     REPLY=
     [ -r "$1" ] && { read -r REPLY <"$1" || [ -n "$REPLY" ]; } 2>/dev/null
 }
+
+# The beginning of a file that a user of the host may have put there. Only a regular file, and none of
+# the kernel's: reading those may wait, or take away what others wait for.
+user_file() { # PATH BYTES
+    [ -f "$1" ] && [ -r "$1" ] || return 1
+    case $(readlink -f "$1" 2>/dev/null) in /proc/* | /sys/* | /dev/* | '') return 1 ;; esac
+    $limited head -c "$2" "$1" 2>/dev/null
+}
+limited=
+command -v timeout >/dev/null 2>&1 && limited='timeout -k 1 5'
 
 # The watchdog ends the probe's whole process group. sshd gives each command a session of its own,
 # so the group holds the login shell, sudo, sh and what they started, and nothing else.

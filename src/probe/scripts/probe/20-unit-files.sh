@@ -53,6 +53,7 @@ unit_files() {
     scope=$1 unit_user=$2 unit_uid=$3 unit_home=$4
     shift 4
     dirs=$*
+    taken=0
     for dir; do
         [ -d "$dir" ] || continue
         set +f
@@ -64,6 +65,13 @@ unit_files() {
             unit_name=${file##*/}
             case $unit_name in *[!A-Za-z0-9:_.@\\-]*) continue ;; esac
             case $units_seen in *" $scope:$unit_uid:$unit_name "*) continue ;; esac
+            taken=$((taken + 1))
+            if [ "$scope" = user ] && [ "$taken" -gt 8 ]; then
+                # One user does not crowd out the others.
+                frame denied user "$unit_user" "$unit_uid"
+                echo "failed=more unit files than are looked at"
+                return
+            fi
             unit_file "$file"
         done
     done
@@ -93,6 +101,13 @@ unit_file() {
     config_owner=${unit_run_as:-${unit_user:-root}}
     user_named "$config_owner" || USER_HOME=$unit_home
     [ "$scope" = user ] && USER_HOME=$unit_home
+    # systemd reads these after Environment, so they have the last word.
+    IFS=$nl
+    for path in $environment_files; do
+        unset IFS
+        environment_file "$path"
+    done
+    unset IFS
     unit_paths
     frame file "$scope" "$unit_user" "$unit_uid" "$unit_name"
     echo "path=$1"
@@ -117,9 +132,12 @@ unit_file() {
     [ "$scope" = user ] && if [ -e "/var/lib/systemd/linger/$unit_user" ]; then echo linger=yes; else echo linger=no; fi
     case $configs_seen in
     *"|$unit_config$nl"*) ;;
-    *) configs_seen="$configs_seen$USER_UID|$config_owner|$unit_config$nl" ;;
+    *) [ -z "$unit_config" ] || configs_seen="$configs_seen$USER_UID|$config_owner|$unit_config$nl" ;;
     esac
-    case $state_dirs in *[[:space:]]"$unit_state "*) ;; *) state_dirs="$state_dirs$unit_state " ;; esac
+    case $state_dirs in
+    *[[:space:]]"$unit_state "*) ;;
+    *) case $unit_state in '' | *[[:space:]]*) ;; *) state_dirs="$state_dirs$unit_state " ;; esac ;;
+    esac
     add_root "$unit_exec"
     # An entry point of that name is a link into the package.
     case $unit_program in */openclaw)
@@ -134,24 +152,48 @@ add_text() {
     count=0
     [ -f "$1" ] && [ -r "$1" ] || return 0
     text="$text#=$1$nl"
-    while IFS= read -r line || [ -n "$line" ]; do
-        count=$((count + 1))
-        [ "$count" -gt 400 ] && break
-        case $line in '#'* | ';'*) [ -z "$joined" ] && continue ;; esac
-        case $line in
-        *\\)
-            joined="$joined${line%?} "
-            continue
-            ;;
-        esac
-        text="$text$joined$line$nl"
-        joined=
-    done <"$1" 2>/dev/null
+    # The system's own directories are root's: what stands there is read without a process.
+    if [ "$scope" = system ]; then
+        while IFS= read -r line || [ -n "$line" ]; do add_line || break; done <"$1" 2>/dev/null
+        return 0
+    fi
+    read_text=$(user_file "$1" 65536)
+    IFS=$nl
+    for line in $read_text; do add_line || break; done
+    unset IFS
+}
+
+# One line of a unit: tabs become blanks, blanks around the first `=` go, as systemd has it.
+add_line() {
+    count=$((count + 1))
+    [ "$count" -le 400 ] || return 1
+    while :; do case $line in *"$tab"*) line="${line%%"$tab"*} ${line#*"$tab"}" ;; *) break ;; esac; done
+    while :; do case $line in ' '*) line=${line#?} ;; *) break ;; esac; done
+    case $line in '#'* | ';'*) [ -z "$joined" ] && return 0 ;; esac
+    case $line in
+    *\\)
+        [ "${#joined}" -le 4000 ] && joined="$joined${line%?} "
+        return 0
+        ;;
+    esac
+    line=$joined$line
+    joined=
+    [ "${#line}" -le 4000 ] || return 0
+    case $line in *' ='* | *'= '*)
+        name=${line%%=*}
+        rest=${line#*=}
+        while :; do case $name in *' ') name=${name%?} ;; *) break ;; esac; done
+        while :; do case $rest in ' '*) rest=${rest#?} ;; *) break ;; esac; done
+        case $line in *=*) line=$name=$rest ;; esac
+        ;;
+    esac
+    text="$text$line$nl"
 }
 
 unit_settings() {
     unit_exec=
     unit_environment=
+    environment_files=
     unit_run_as=
     unit_type=
     IFS=$nl
@@ -161,7 +203,7 @@ unit_settings() {
         ExecStart=*) unit_exec=${line#*=} ;;
         Environment=) unit_environment= ;;
         Environment=*) unit_environment="$unit_environment ${line#*=}" ;;
-        EnvironmentFile=*) environment_file "${line#*=}" ;;
+        EnvironmentFile=*) environment_files="$environment_files${line#*=}$nl" ;;
         User=*) unit_run_as=${line#*=} ;;
         Type=*) unit_type=${line#*=} ;;
         esac
@@ -191,14 +233,16 @@ unit_settings() {
 
 # What the gateway reads from an environment file of its unit, and nothing else of it.
 environment_file() {
-    path=${1#-}
-    [ -f "$path" ] && [ -r "$path" ] || return 0
-    while IFS= read -r entry || [ -n "$entry" ]; do
+    specifiers "${1#-}"
+    entries=$(user_file "$value" 65536)
+    IFS=$nl
+    for entry in $entries; do
         case $entry in OPENCLAW_GATEWAY_PORT=* | OPENCLAW_STATE_DIR=* | OPENCLAW_CONFIG_PATH=* | OPENCLAW_PROFILE=* | HOME=*)
             unit_environment="$unit_environment $entry"
             ;;
         esac
-    done <"$path" 2>/dev/null
+    done
+    unset IFS
 }
 
 # Whether a command line starts a gateway: not everything that is named after it is one.
@@ -217,7 +261,17 @@ setting() {
     *[\ \"\']"$1"=*)
         value=${unit_environment##*[\ \"\']"$1"=}
         [ "$value" != "$unit_environment" ] || value=${unit_environment#*"$1"=}
-        value=${value%%[\ \"\']*}
+        case $value in
+        \"*)
+            value=${value#?}
+            value=${value%%\"*}
+            ;;
+        \'*)
+            value=${value#?}
+            value=${value%%\'*}
+            ;;
+        *) value=${value%%[\ \"\']*} ;;
+        esac
         ;;
     *) return 1 ;;
     esac
@@ -246,11 +300,16 @@ unit_paths() {
     unit_state=$value
     if setting OPENCLAW_CONFIG_PATH; then specifiers "$value"; else value=$unit_state/openclaw.json; fi
     unit_config=$value
+    # The gateway would take a relative path from where it was started: nobody knows where that was.
+    case $unit_config in /*) ;; *) unit_config= ;; esac
+    case $unit_state in /*) ;; *) unit_state= ;; esac
 }
 
 # specifiers TEXT: sets `value`, with systemd's %h and %u replaced.
 specifiers() {
     value=$1
+    # shellcheck disable=SC2088 # the gateway expands it, not we
+    case $value in '~/'*) value=$USER_HOME/${value#??} ;; esac
     case $value in *%h*) value=${value%%%h*}$USER_HOME${value#*%h} ;; esac
     case $value in *%u*) value=${value%%%u*}$config_owner${value#*%u} ;; esac
 }
@@ -271,40 +330,48 @@ unit_line() {
     '#='*) echo "from=${1#??}" ;;
     ExecStart=?*)
         masked=
+        before=
         for word in ${1#*=}; do
+            shown=no
             case $word in
-            gateway | node | openclaw | --port | --port=[0-9]* | --max-old-space-size=[0-9]*) ;;
+            gateway | node | openclaw | --max-old-space-size=[0-9]*) shown=yes ;;
+            --port=*) case ${word#--port=} in *[!0-9]*) ;; *) shown=yes ;; esac ;;
             --*=*)
                 digest_of "${word#*=}"
                 word="${word%%=*}=*$digest"
+                shown=yes
                 ;;
-            --*) ;;
-            *[!0-9]*)
-                case $word in
-                [@+!:-]/* | /*) ;;
-                *)
-                    digest_of "$word"
-                    word="*$digest"
-                    ;;
-                esac
-                ;;
+            --*) shown=yes ;;
+            /*.js | /*.mjs) shown=yes ;;
+            [@+!:-]/* | /*) [ -n "$masked" ] || shown=yes ;;
+            *[!0-9]*) ;;
+            *) [ "$before" = --port ] && shown=yes ;;
             esac
+            before=$word
+            [ "$shown" = yes ] || {
+                digest_of "$word"
+                word="*$digest"
+            }
             masked="$masked $word"
         done
         echo "l=ExecStart=${masked# }"
         ;;
     Environment=?*) environment_line "${1#*=}" ;;
-    Restart*=* | StartLimit*=* | *Kill*=* | Timeout*=* | Type=* | User=* | Group=* | WorkingDirectory=* | After=* | Before=* | \
-        Wants=* | Requires=* | Conflicts=* | PartOf=* | BindsTo=* | WantedBy=* | Description=* | Success*=* | OOM*=* | Limit*=* | \
+    Restart*=* | StartLimit*=* | KillMode=* | KillSignal=* | FinalKillSignal=* | SendSIGKILL=* | Timeout*=* | Type=* | User=* | Group=* | WorkingDirectory=* | After=* | Before=* | \
+        Wants=* | Requires=* | Conflicts=* | PartOf=* | BindsTo=* | WantedBy=* | Success*=* | OOM*=* | Limit*=* | \
         Memory*=* | CPU*=* | Tasks*=* | IO*=* | Protect*=* | Private*=* | Restrict*=* | NoNewPrivileges=* | ReadWrite*=* | ReadOnly*=* | \
-        Inaccessible*=* | Capab*=* | Ambient*=* | SystemCall*=* | Lock*=* | UMask=* | Standard*=* | Syslog*=* | Nice=* | \
+        Inaccessible*=* | Capab*=* | Ambient*=* | SystemCall*=* | Lock*=* | UMask=* | StandardOutput=* | StandardError=* | Syslog*=* | Nice=* | \
         Slice=* | Delegate*=* | Remove*=* | Notify*=* | Watchdog*=* | State*=* | Runtime*=* | Cache*=* | Logs*=* | \
         Configuration*=* | Device*=* | Also=* | Alias=* | Documentation=* | EnvironmentFile=* | ExecStart= | Environment=)
         echo "l=$1"
         ;;
     *=?*)
+        # What is no name of a setting may be a piece of a secret.
+        case ${1%%=*} in '' | *[!A-Za-z0-9-]*) return 0 ;; esac
+        name=${1%%=*}
+        [ "${#name}" -le 40 ] || return 0
         digest_of "${1#*=}"
-        echo "l=${1%%=*}=*$digest"
+        echo "l=$name=*$digest"
         ;;
     esac
 }

@@ -12,7 +12,7 @@ known_arguments() {
         sub(/ .*/, "", line)
         for (i = 2; i <= count && i <= 40; i++) {
             if (word[i] == "") continue
-            keep = word[i] == "gateway" || word[i] == "--port" || word[i] ~ /^--port=[0-9]+$/ || word[i] ~ /^[0-9]+$/
+            keep = word[i] == "gateway" || word[i] == "--port" || word[i] ~ /^--port=[0-9]+$/ || (word[i] ~ /^[0-9]+$/ && word[i - 1] == "--port")
             keep = keep || word[i] ~ /^--inspect(-brk|-port|-wait)?(=[0-9.:]+)?$/
             keep = keep || word[i] ~ /^[A-Za-z0-9_.\/@-]+(\.js|\.mjs|\/openclaw)$/
             line = line us (keep ? word[i] : "***")

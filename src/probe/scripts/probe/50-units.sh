@@ -72,8 +72,6 @@ user_unit() { # USER UID GID HOME
         return
     fi
     # The other side of that socket belongs to the user: it may hang, or never end.
-    limited=
-    command -v timeout >/dev/null 2>&1 && limited='timeout -k 1 5'
     if [ "$me" = "$2" ]; then
         # shellcheck disable=SC2086
         text=$(XDG_RUNTIME_DIR=$runtime $limited systemctl --user show --no-pager -p "$properties" -- $names 2>&1)

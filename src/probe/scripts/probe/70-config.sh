@@ -45,7 +45,7 @@ config() { # PATH UID|USER|PATH
         echo "denied=$path is not readable for this login"
         return
     fi
-    settings=$(head -c 262144 "$path" | awk "$config_reader")
+    settings=$(user_file "$path" 262144 | awk "$config_reader")
     section=
     secrets=
     IFS=$nl
@@ -80,6 +80,7 @@ section_digest() {
 # shellcheck disable=SC2016 # awk's own variables
 config_reader='
     function leaf(path, value, section, n, part) {
+        if (path ~ /(^|\.)\$include(\.[0-9]+)?$/) print "include=yes"
         if (path == "gateway.mode") print "mode=" value
         else if (path == "gateway.bind") print "bind=" value
         else if (path == "gateway.port") print "port=" value
@@ -161,7 +162,7 @@ config_reader='
                     value = substr(rest, 1, RLENGTH)
                     rest = substr(rest, RLENGTH + 1)
                 }
-                if (!depth) bad("`" substr(value, 1, 20) "` stands outside of everything")
+                if (!depth) bad("something stands outside of everything")
                 if (kind[depth] == "{" && key == "") {
                     key = value
                     entered(place[depth], key)
@@ -191,6 +192,18 @@ known_providers() {
     for root in $roots; do
         [ -d "$root/dist/extensions" ] || continue
         echo "catalogue=$root/dist/extensions"
+        # Users may put something else there: only regular files are opened, and no links.
+        manifests=
+        set +f
+        for file in "$root"/dist/extensions/*/openclaw.plugin.json "$state"/extensions/*/openclaw.plugin.json \
+            "$state"/plugins/*/openclaw.plugin.json "$state"/npm/node_modules/*/openclaw.plugin.json \
+            "$state"/npm/node_modules/@*/*/openclaw.plugin.json; do
+            if [ -f "$file" ] && [ ! -L "$file" ]; then
+                case $file in *[[:space:]]*) ;; *) manifests="$manifests $file" ;; esac
+            fi
+        done
+        set -f
+        [ -n "$manifests" ] || continue
         asked=' '
         IFS=$nl
         for line in $settings; do
@@ -201,13 +214,8 @@ known_providers() {
             case $provider in '' | *[!A-Za-z0-9._-]*) continue ;; esac
             case $asked in *" $provider "*) continue ;; esac
             asked="$asked$provider "
-            set +f
-            if grep -qsF "\"$provider\"" "$root"/dist/extensions/*/openclaw.plugin.json \
-                "$state"/extensions/*/openclaw.plugin.json "$state"/plugins/*/openclaw.plugin.json \
-                "$state"/npm/node_modules/*/openclaw.plugin.json "$state"/npm/node_modules/@*/*/openclaw.plugin.json; then
-                echo "known=$provider"
-            fi
-            set -f
+            # shellcheck disable=SC2086
+            $limited grep -qsF "\"$provider\"" $manifests && echo "known=$provider"
         done
         unset IFS
         return 0

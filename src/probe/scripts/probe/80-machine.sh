@@ -33,6 +33,7 @@ way=' '
 
 # A path and the directories above it. A path with a blank in it is left out.
 add_way() {
+    case $1 in /*) ;; *) return ;; esac
     path_left=$1
     while [ -n "$path_left" ]; do
         case $path_left in *[[:space:]]*) return ;; esac
@@ -70,14 +71,17 @@ installed() {
     for root in $roots; do
         version=
         [ -r "$root/package.json" ] || continue
-        while IFS= read -r line; do
+        package=$(user_file "$root/package.json" 65536)
+        IFS=$nl
+        for line in $package; do
             case $line in *'"version"'*:*)
                 version=${line#*'"version"'*:*\"}
                 version=${version%%\"*}
                 break
                 ;;
             esac
-        done <"$root/package.json" 2>/dev/null
+        done
+        unset IFS
         changed=$(stat -L -c %Y "$root/package.json" 2>/dev/null)
         echo "installed=$root $version ${changed:-0}"
     done
