@@ -132,19 +132,10 @@ fn version(
 /// The package that a gateway runs from: by its process, else by the unit that would start it.
 pub(super) fn package_of<'a>(facts: &'a Facts, gateway: &Gateway) -> Option<&'a Package> {
     let entry = |package: &Package| format!("{}/", package.root);
-    let holders: Vec<_> = gateway
-        .listeners
-        .known()
-        .into_iter()
-        .flatten()
-        .filter_map(|listener| listener.pids.known())
-        .flatten()
-        .filter_map(|pid| facts.process(*pid))
-        .collect();
     let runs = |package: &&Package| {
         let entry = entry(package);
-        holders
-            .iter()
+        gateway
+            .holders(facts)
             .any(|process| process.argv.iter().any(|arg| arg.starts_with(&entry)))
     };
     let starts = |package: &&Package| {

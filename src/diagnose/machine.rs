@@ -97,21 +97,13 @@ pub(super) fn role(host: &Host, facts: &Facts, gateway: &Gateway) -> Option<Find
 }
 
 fn unexpected(facts: &Facts, gateway: &Gateway) -> Vec<Evidence> {
-    let holders = gateway
-        .listeners
-        .known()
-        .into_iter()
-        .flatten()
-        .filter_map(|listener| listener.pids.known())
-        .flatten()
-        .filter_map(|pid| facts.process(*pid))
-        .filter(|process| {
-            is_gateway_like(process)
-                || gateway
-                    .units
-                    .iter()
-                    .any(|unit| unit.main_pid == process.pid)
-        });
+    let holders = gateway.holders(facts).filter(|process| {
+        is_gateway_like(process)
+            || gateway
+                .units
+                .iter()
+                .any(|unit| unit.main_pid == process.pid)
+    });
     let mut evidence: Vec<Evidence> = Vec::new();
     for process in holders {
         let held = Evidence::PortHolder {

@@ -76,6 +76,17 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Returns the visible processes that hold its port; one that holds several sockets comes again.
+    pub fn holders<'a>(&'a self, facts: &'a Facts) -> impl Iterator<Item = &'a Process> {
+        self.listeners
+            .known()
+            .into_iter()
+            .flatten()
+            .filter_map(|listener| listener.pids.known())
+            .flatten()
+            .filter_map(|pid| facts.process(*pid))
+    }
+
     /// Returns what an operator calls it: its unit's name.
     pub fn name(&self) -> &str {
         let first = self.units.first().map(|unit| unit.name.as_str());

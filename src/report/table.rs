@@ -371,13 +371,15 @@ fn paragraph(out: &mut String, report: &Report, members: &[usize], lines: &[Stri
             let _ = writeln!(out, "    {}", view.style.strong(line));
             continue;
         }
-        for (place, part) in wrap(line, usize::from(view.width).saturating_sub(6))
-            .iter()
-            .enumerate()
-        {
-            let indent = if place == 0 { "    " } else { "      " };
-            let _ = writeln!(out, "{indent}{part}");
-        }
+        wrapped(out, line, view);
+    }
+}
+
+fn wrapped(out: &mut String, line: &str, view: View) {
+    let parts = wrap(line, usize::from(view.width).saturating_sub(6));
+    for (place, part) in parts.iter().enumerate() {
+        let indent = if place == 0 { "    " } else { "      " };
+        let _ = writeln!(out, "{indent}{part}");
     }
 }
 
@@ -392,7 +394,7 @@ fn fleet_findings(out: &mut String, report: &Report, view: View) {
             view.style.dim(explain(finding.class).title)
         );
         for evidence in &finding.evidence {
-            let _ = writeln!(out, "    {}", words::evidence(evidence));
+            wrapped(out, &words::evidence(evidence), view);
         }
     }
 }
