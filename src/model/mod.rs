@@ -11,6 +11,8 @@ pub mod nodeset;
 mod observed;
 mod outcome;
 mod report;
+mod ssh;
+mod wildcard;
 
 pub use check::{CheckRead, CheckSpec, CodeMeaning, Comparison, Condition, Pattern, number};
 pub use event::{FleetEvent, HostPhase};
@@ -31,3 +33,8 @@ pub use nodeset::{NodeSetError, natural_cmp};
 pub use observed::Observed;
 pub use outcome::{HostError, HostObservation, HostOutcome, Stage, StageTimes};
 pub use report::{FleetFinding, HostReport, Report, Summary, Verdict};
+pub use ssh::{
+    AddressFamily, Agent, Algorithms, AuthMethod, HostKeyPolicy, Identities, RekeyLimit, Route,
+    SshFiles, SshOption, SshRequest, SshSettings, UnknownKey,
+};
+pub use wildcard::{ListMatch, matches_list, matches_pattern};
