@@ -18,7 +18,7 @@ use clawfleet::probe::{Nonce, parse, split};
 use clawfleet::report::{Style, View, render_json, render_table};
 
 fn hosts(pattern: &str) -> Vec<Arc<Host>> {
-    let text = format!("hosts: {{\"{pattern}\": {{}}}}");
+    let text = format!("{{defaults: {{user: root}}, hosts: {{\"{pattern}\": {{}}}}}}");
     let inventory = clawfleet::inventory::parse(&text, "test", "/root").unwrap();
     inventory.hosts.into_iter().map(Arc::new).collect()
 }

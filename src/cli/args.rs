@@ -98,9 +98,24 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) handshakes: u16,
 
+    #[command(flatten)]
+    pub(super) login: LoginArgs,
+
     /// The least that makes the exit code 1
     #[arg(long, value_enum, default_value_t = FailOn::Warning, value_name = "SEVERITY")]
     pub(super) fail_on: FailOn,
+}
+
+/// What may be asked for before the run.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct LoginArgs {
+    /// Ask for the password that logs in, once for all hosts
+    #[arg(long)]
+    pub(super) ask_pass: bool,
+
+    /// Ask for the password that sudo or su wants, once for all hosts
+    #[arg(long)]
+    pub(super) ask_become_pass: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -132,6 +147,9 @@ pub(super) enum InventoryCommand {
         /// Which
         #[arg(value_name = "SELECTOR", required = true)]
         selectors: Vec<String>,
+        /// Show the connection instead: what ssh_config and the inventory make of it together
+        #[arg(long)]
+        ssh: bool,
     },
 }
 

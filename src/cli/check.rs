@@ -7,22 +7,27 @@ use super::args::{CheckArgs, Format};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::tokens;
+use super::{connection, secrets};
 use crate::diagnose;
-use crate::fleet::{self, AnyTransport, Cancel, CancelLevel, Limits};
-use crate::model::{Host, HostObservation, HostReport, Report, Tokens, TransportKind, Verdict};
+use crate::fleet::{self, AnyTransport, Cancel, CancelLevel, Limits, RunSecrets};
+use crate::model::{
+    Host, HostObservation, HostReport, Report, Secrets, SshSettings, TransportKind, Verdict,
+};
 use crate::report::{Progress, checks_json, checks_table, render_json, render_table};
-use crate::ssh::{Keyring, LocalTransport, SshTransport};
+use crate::ssh::{Keyring, LocalTransport, Passwords, SshTransport};
 use crate::store::LastRunRecord;
 
 pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError> {
     if args.list {
         return list(context);
     }
-    let (inventory, path) = context.load_inventory()?;
+    let (mut inventory, path) = context.load_inventory()?;
     let selected = context.select(&inventory, &path, &args.selectors)?;
-    let tokens = tokens::load(&inventory, &selected, &path.display().to_string())
+    connection::attach(context, &mut inventory, &selected)?;
+    connection::ask_for_passwords(&mut inventory, &selected, args.login);
+    let secrets = secrets::load(&inventory, &selected, &path.display().to_string())
         .map_err(CliError::Inventory)?;
+    let passwords = Arc::new(Passwords::new(&inventory.hosts, &secrets));
     let hosts: Vec<Arc<Host>> = selected
         .into_iter()
         .filter_map(|index| inventory.hosts.get(index))
@@ -34,7 +39,7 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError>
         handshakes: args.handshakes.into(),
     }
     .within(files);
-    let report = observe(context, &hosts, limits, tokens)?;
+    let report = observe(context, &hosts, limits, secrets, passwords)?;
     context.remember(&last_run(&report, &path));
     let text = match context.format {
         Format::Table => render_table(&report, context.view),
@@ -70,7 +75,8 @@ fn observe(
     context: &Context,
     hosts: &[Arc<Host>],
     limits: Limits,
-    tokens: Tokens,
+    secrets: Secrets,
+    passwords: Arc<Passwords>,
 ) -> Result<Report, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -80,15 +86,25 @@ fn observe(
     let begin = std::time::Instant::now();
     let cancel = Cancel::default();
     let observations = runtime.block_on(async {
-        let transport = Arc::new(transport(context, hosts).await);
+        let transport = Arc::new(transport(context, hosts, Arc::clone(&passwords)).await);
+        let secrets = RunSecrets::new(secrets, passwords);
         let signals = tokio::spawn(listen_for_interrupts(cancel.clone()));
         let names = hosts.iter().map(|host| host.name.clone()).collect();
         let mut progress = Progress::new(names, context.progress);
-        let observations = fleet::run(hosts, transport, limits, tokens, &cancel, |event| {
-            progress.on_event(&event);
-        })
+        let observations = fleet::run(
+            hosts,
+            Arc::clone(&transport),
+            limits,
+            secrets,
+            &cancel,
+            |event| {
+                progress.on_event(&event);
+            },
+        )
         .await;
         progress.finish();
+        transport.ssh.close().await;
+        context.remember_logins(transport.ssh.keyring().what_worked());
         signals.abort();
         observations
     });
@@ -114,15 +130,26 @@ fn judged(hosts: &[Arc<Host>], observations: Vec<HostObservation>) -> Vec<HostRe
         .collect()
 }
 
-async fn transport(context: &Context, hosts: &[Arc<Host>]) -> AnyTransport {
-    let over_ssh: Vec<&Host> = hosts
+async fn transport(
+    context: &Context,
+    hosts: &[Arc<Host>],
+    passwords: Arc<Passwords>,
+) -> AnyTransport {
+    let settings: Vec<&SshSettings> = hosts
         .iter()
-        .map(AsRef::as_ref)
         .filter(|host| host.transport == TransportKind::Ssh)
+        .flat_map(|host| std::iter::once(host.ssh.as_ref()).chain(host.ssh.jumps()))
         .collect();
     let mut prompt = ask_passphrase;
-    let keyring = Keyring::load(&over_ssh, &context.home, &mut prompt).await;
-    let ssh = SshTransport::new(keyring, &over_ssh, &context.home);
+    let keyring = Keyring::load(
+        &settings,
+        context.agent.clone(),
+        passwords,
+        context.remembered_logins(),
+        &mut prompt,
+    )
+    .await;
+    let ssh = SshTransport::new(keyring, &settings, context.shell.clone());
     for note in ssh.host_key_notes() {
         context.note(&note);
     }

@@ -8,6 +8,7 @@ use super::beside;
 use super::error::CliError;
 use crate::inventory::{self, Beside, Inventory, InventoryError, LastRun};
 use crate::report::{Style, View, sanitize, shorten};
+use crate::ssh::AgentSockets;
 use crate::store;
 
 /// Width where no terminal tells one: what a mail or a log shows without wrapping.
@@ -27,6 +28,10 @@ pub(super) struct Context {
     pub(super) progress: bool,
     /// The user's home directory.
     pub(super) home: PathBuf,
+    /// The user's shell, for commands that OpenSSH's files name.
+    pub(super) shell: PathBuf,
+    /// Where the user's agent listens.
+    pub(super) agent: AgentSockets,
     inventory: Option<PathBuf>,
     state_dir: PathBuf,
     config_dir: PathBuf,
@@ -72,6 +77,10 @@ impl Context {
             state_dir: xdg("XDG_STATE_HOME", ".local/state"),
             config_dir: xdg("XDG_CONFIG_HOME", ".config"),
             complain_in_colour: colour_on(stderr_is_terminal),
+            shell: non_empty_env("SHELL").map_or_else(|| PathBuf::from("/bin/sh"), PathBuf::from),
+            agent: AgentSockets {
+                environment: non_empty_env("SSH_AUTH_SOCK").map(PathBuf::from),
+            },
             home,
         }
     }
@@ -174,6 +183,24 @@ impl Context {
         }
         if let Err(why) = store::write_last_run(&self.state_dir, record) {
             self.note(&format!("`@failed` will not know this run: {why}"));
+        }
+    }
+
+    /// Returns what logged in to which server last.
+    pub(super) fn remembered_logins(&self) -> store::Logins {
+        store::read_logins(&self.state_dir)
+    }
+
+    /// Keeps what logged in. Without it the next run may offer a wrong key first, and no more.
+    pub(super) fn remember_logins(&self, worked: store::Logins) {
+        let before = self.remembered_logins();
+        let mut after = before.clone();
+        after.extend(worked);
+        if after == before || self.state_dir.starts_with(NO_HOME) {
+            return;
+        }
+        if let Err(why) = store::write_logins(&self.state_dir, &after) {
+            tracing::debug!(why, "the logins are not remembered");
         }
     }
 }

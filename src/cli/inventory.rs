@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::args::InventoryCommand;
+use super::connection;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
@@ -14,7 +15,7 @@ pub(super) fn run(context: &Context, command: &InventoryCommand) -> Result<Exit,
     match command {
         InventoryCommand::Init { file } => init(context, file),
         InventoryCommand::List { selectors } => list(context, selectors),
-        InventoryCommand::Show { selectors } => show(context, selectors),
+        InventoryCommand::Show { selectors, ssh } => show(context, selectors, *ssh),
     }
 }
 
@@ -41,8 +42,9 @@ fn init(context: &Context, file: &Path) -> Result<Exit, CliError> {
 }
 
 fn list(context: &Context, selectors: &[String]) -> Result<Exit, CliError> {
-    let (inventory, path) = context.load_inventory()?;
+    let (mut inventory, path) = context.load_inventory()?;
     let selected = context.select(&inventory, &path, selectors)?;
+    connection::attach(context, &mut inventory, &selected)?;
     let hosts = selected
         .iter()
         .filter_map(|index| inventory.hosts.get(*index));
@@ -50,9 +52,11 @@ fn list(context: &Context, selectors: &[String]) -> Result<Exit, CliError> {
     Ok(Exit::Clean)
 }
 
-fn show(context: &Context, selectors: &[String]) -> Result<Exit, CliError> {
-    let (inventory, path) = context.load_inventory()?;
-    for index in context.select(&inventory, &path, selectors)? {
+fn show(context: &Context, selectors: &[String], _ssh: bool) -> Result<Exit, CliError> {
+    let (mut inventory, path) = context.load_inventory()?;
+    let selected = context.select(&inventory, &path, selectors)?;
+    connection::attach(context, &mut inventory, &selected)?;
+    for index in selected {
         let Some(host) = inventory.hosts.get(index) else {
             continue;
         };
@@ -62,7 +66,7 @@ fn show(context: &Context, selectors: &[String]) -> Result<Exit, CliError> {
         };
         context.print(&format!(
             "{}  address {}, {groups}\n",
-            host.name, host.address
+            host.name, host.ssh.host_name
         ))?;
         context.print(&settings_table(
             inventory.settings(index).iter(),

@@ -3,12 +3,13 @@
 mod args;
 mod beside;
 mod check;
+mod connection;
 mod context;
 mod error;
 mod exit;
 mod explain;
 mod inventory;
-mod tokens;
+mod secrets;
 
 use std::process::ExitCode;
 

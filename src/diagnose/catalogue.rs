@@ -233,7 +233,7 @@ fn text(class: Class) -> Text {
         ),
         Class::SecretsReadable => (
             "every user of the host can read secrets",
-            "Tokens and keys of the gateway can be read, or changed, by every account.",
+            "Secrets and keys of the gateway can be read, or changed, by every account.",
             "A file that holds secrets has a mode for others, and every directory above it can be passed. A state directory of mode 0755 alone exposes nothing if its files are 0600: some versions leave it so.",
             "Take the rights away; where it was readable for long, renew the tokens.",
             "Units that were generated up to 3.2 carry the gateway's token in a file that everybody may read.",
@@ -247,7 +247,7 @@ fn text(class: Class) -> Text {
         ),
         Class::ClockSkew => (
             "the host's clock is wrong",
-            "Tokens, certificates and schedules go by it, and log lines of different hosts cannot be compared.",
+            "Secrets, certificates and schedules go by it, and log lines of different hosts cannot be compared.",
             "Compared with this machine's clock, the time that the answer travelled taken in the host's favour. If every host is off by the same, this machine is.",
             "Look at the host's time service.",
             "",

@@ -1,8 +1,8 @@
 //! From observations to a host's place in the report.
 
 use crate::model::{
-    Become, Class, Evidence, Finding, Host, HostObservation, HostOutcome, HostReport, Severity,
-    Subject, TransportKind, Verdict,
+    BecomeHow, Class, Evidence, Finding, Host, HostObservation, HostOutcome, HostReport, Route,
+    Severity, SshFiles, Subject, TransportKind, Verdict,
 };
 
 /// Judges one host's observation: findings where something was seen, and `not-observed` where
@@ -44,9 +44,9 @@ pub fn judge(host: &Host, observation: HostObservation) -> HostReport {
     }
     HostReport {
         name: host.name.clone(),
-        address: host.address.clone(),
+        address: host.ssh.host_name.clone(),
         login_command: login_command(host),
-        needs_sudo: host.become_root != Become::None,
+        needs_sudo: host.privilege.how != BecomeHow::None,
         unit: host.service.unit.clone(),
         maintenance: host.in_maintenance(),
         checks: host.checks.clone(),
@@ -61,13 +61,39 @@ fn login_command(host: &Host) -> String {
     if host.transport == TransportKind::Local {
         return "sh -c".to_owned();
     }
-    // An inventory's address and login hold no blanks or control characters, but may hold what a
-    // shell reads.
-    let target = format!("{}@{}", host.user, host.address);
-    let target =
-        shlex::try_quote(&target).map_or_else(|_| target.clone(), |quoted| quoted.into_owned());
-    match host.port {
-        22 => format!("ssh {target}"),
-        port => format!("ssh -p {port} {target}"),
+    let quoted = |word: &str| {
+        shlex::try_quote(word).map_or_else(|_| word.to_owned(), |quoted| quoted.into_owned())
+    };
+    let request = &host.ssh_request;
+    let said = |keyword: &str| {
+        let mut options = request.options.iter();
+        options.find(|option| option.keyword.eq_ignore_ascii_case(keyword))
+    };
+    let mut words = vec!["ssh".to_owned()];
+    match &request.files {
+        SshFiles::Usual => {}
+        SshFiles::None => words.push("-F none".to_owned()),
+        SshFiles::Only(file) => words.push(format!("-F {}", quoted(&file.display().to_string()))),
     }
+    if let Some(jump) = said("ProxyJump") {
+        words.push(format!("-J {}", quoted(&jump.value)));
+    }
+    if host.ssh.port != 22 {
+        words.push(format!("-p {}", host.ssh.port));
+    }
+    // A way that OpenSSH's files know is theirs by the name that they know.
+    let by_name = host.ssh.route != Route::Direct && said("ProxyJump").is_none();
+    let name = if by_name {
+        if said("HostName").is_some() {
+            words.push(format!("-o HostName={}", quoted(&host.ssh.host_name)));
+        }
+        &host.ssh.name
+    } else {
+        &host.ssh.host_name
+    };
+    words.push(match host.ssh.user.as_str() {
+        "" => quoted(name),
+        user => quoted(&format!("{user}@{name}")),
+    });
+    words.join(" ")
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::worker::{self, AnyTransport, RunSecrets};
 use super::{Cancel, CancelLevel, Limits};
 use crate::model::{
-    FleetEvent, Host, HostError, HostObservation, HostOutcome, HostPhase, Stage, StageTimes, Tokens,
+    FleetEvent, Host, HostError, HostObservation, HostOutcome, HostPhase, Stage, StageTimes,
 };
 use crate::ssh::StageClock;
 
@@ -24,7 +24,7 @@ pub async fn run(
     hosts: &[Arc<Host>],
     transport: Arc<AnyTransport>,
     limits: Limits,
-    tokens: Tokens,
+    secrets: RunSecrets,
     cancel: &Cancel,
     mut watch: impl FnMut(FleetEvent<'_>),
 ) -> Vec<HostObservation> {
@@ -33,10 +33,7 @@ pub async fn run(
         running: Vec::new(),
         queue: (0..hosts.len()).collect(),
     };
-    let secrets = Arc::new(RunSecrets {
-        digest_key: super::remote::digest_key(),
-        tokens,
-    });
+    let secrets = Arc::new(secrets);
     let handshakes = Arc::new(Semaphore::new(limits.handshakes));
     let mut workers: JoinSet<(usize, HostObservation)> = JoinSet::new();
     let mut ids = std::collections::HashMap::new();

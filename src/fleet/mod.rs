@@ -4,10 +4,11 @@ mod cancel;
 mod dispatcher;
 mod http;
 mod limits;
+mod privilege;
 mod remote;
 mod worker;
 
 pub use cancel::{Cancel, CancelLevel};
 pub use dispatcher::run;
 pub use limits::{Limits, raise_file_limit};
-pub use worker::AnyTransport;
+pub use worker::{AnyTransport, RunSecrets};

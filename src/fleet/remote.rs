@@ -5,21 +5,27 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::probe::{self, Nonce, ProbeScript};
-use crate::ssh::{Command, ExecOutput, Session};
+use crate::ssh::{Command, Dialogue, ExecOutput, LoginPassword, Session};
 
 /// The controller waits a little longer than the host's own watchdog, so that what the watchdog
 /// leaves behind still arrives.
 pub(super) const WATCHDOG_MARGIN: Duration = Duration::from_secs(2);
 
-/// Runs a script within the probe's caps.
+/// Runs a script within the probe's caps. A password is for the one who asks for it.
 pub(super) async fn run<S: Session>(
     session: &S,
     script: &ProbeScript,
+    password: Option<&LoginPassword>,
     deadline: Instant,
 ) -> ExecOutput {
     let command = Command {
-        line: script.command,
+        line: &script.command,
         stdin: &script.stdin,
+        dialogue: script.questions.as_ref().map(|questions| Dialogue {
+            prompt: &questions.prompt,
+            ready: &questions.ready,
+            password,
+        }),
         stdout_cap: probe::OUTPUT_CAP,
         stderr_cap: probe::STDERR_CAP,
     };

@@ -8,13 +8,13 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::http::{self, Door};
-use super::remote;
+use super::{privilege, remote};
 use crate::model::{
-    Become, Facts, Host, HostError, HostObservation, HostOutcome, Stage, Tokens, TransportKind,
+    Facts, Host, HostError, HostObservation, HostOutcome, Secrets, Stage, TransportKind,
 };
 use crate::probe::{self, ProbeRequest};
 use crate::ssh::{
-    ExecEnd, ExecOutput, LocalTransport, Session, SshTransport, StageClock, Transport,
+    ExecEnd, ExecOutput, LocalTransport, Passwords, Session, SshTransport, StageClock, Transport,
 };
 
 /// The transports of a run.
@@ -28,11 +28,24 @@ pub struct AnyTransport {
 
 /// What only this run knows.
 #[derive(Debug)]
-pub(super) struct RunSecrets {
+pub struct RunSecrets {
     /// The key of digests that are compared between hosts.
     pub(super) digest_key: String,
     /// The gateways' tokens.
-    pub(super) tokens: Tokens,
+    pub(super) tokens: Secrets,
+    /// What sudo and su may ask for.
+    pub(super) passwords: Arc<Passwords>,
+}
+
+impl RunSecrets {
+    /// Keeps the gateways' tokens, and what sudo and su may ask for.
+    pub fn new(tokens: Secrets, passwords: Arc<Passwords>) -> Self {
+        Self {
+            digest_key: remote::digest_key(),
+            tokens,
+            passwords,
+        }
+    }
 }
 
 /// Observes one host.
@@ -63,9 +76,15 @@ async fn reach<T: Transport>(
     clock: &Arc<StageClock>,
     run: &RunSecrets,
 ) -> HostOutcome {
+    let admission = match transport.admit(host).await {
+        Ok(admission) => admission,
+        Err(outcome) => return outcome,
+    };
     let permit = handshakes.acquire().await;
+    clock.restart();
     let deadline = Instant::now() + host.timeouts.host;
-    let connected = timeout_at(deadline, transport.connect(host, Arc::clone(clock))).await;
+    let connect = transport.connect(host, Arc::clone(clock), admission);
+    let connected = timeout_at(deadline, connect).await;
     drop(permit);
     let session = match connected {
         Ok(Ok(session)) => session,
@@ -99,13 +118,16 @@ async fn ask<S: Session>(
     clock: &StageClock,
     run: &RunSecrets,
 ) -> HostOutcome {
-    let nonce = match remote::nonce() {
-        Ok(nonce) => nonce,
-        Err(why) => return HostOutcome::Failed(HostError::new(Stage::Exec, why)),
+    let (nonce, dialogue) = match (remote::nonce(), remote::nonce()) {
+        (Ok(nonce), Ok(dialogue)) => (nonce, dialogue),
+        (Err(why), _) | (_, Err(why)) => {
+            return HostOutcome::Failed(HostError::new(Stage::Exec, why));
+        }
     };
     let script = probe::probe_script(ProbeRequest {
         host,
         nonce: &nonce,
+        dialogue: &dialogue,
         digest_key: &run.digest_key,
         use_ss: true,
     });
@@ -123,7 +145,10 @@ async fn ask<S: Session>(
         (service.port, asked)
     }));
     let probe = async {
-        let output = remote::run(session, &script, exec_deadline).await;
+        let source = host.privilege.password.as_ref();
+        let password = source.and_then(|source| run.passwords.of(source));
+        let password = password.map(AsRef::as_ref);
+        let output = remote::run(session, &script, password, exec_deadline).await;
         (output, jiff::Timestamp::now())
     };
     let ((output, answered_at), named) = tokio::join!(probe, named);
@@ -131,7 +156,8 @@ async fn ask<S: Session>(
     let text = String::from_utf8_lossy(&output.stdout);
     let frames = probe::split(&text, &nonce);
     if frames.frames.is_empty() {
-        return nothing_came(host, &output, stage);
+        return privilege::refused(host, &output, stage)
+            .unwrap_or_else(|| nothing_came(&output, stage));
     }
     let services: Vec<_> = host.services().collect();
     let mut facts = probe::parse(&frames, &services);
@@ -176,7 +202,7 @@ fn ahead(clock_s: u64, asked_at: jiff::Timestamp, answered_at: jiff::Timestamp) 
 }
 
 /// No frame came: why not? The command's end and its error output tell.
-fn nothing_came(host: &Host, output: &ExecOutput, stage: Stage) -> HostOutcome {
+fn nothing_came(output: &ExecOutput, stage: Stage) -> HostOutcome {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let words = stderr
         .lines()
@@ -205,13 +231,16 @@ fn nothing_came(host: &Host, output: &ExecOutput, stage: Stage) -> HostOutcome {
             "the host printed more than {} KiB, and none of it was the probe's",
             probe::OUTPUT_CAP >> 10
         ))),
+        // Said by whoever became another user, and told there.
+        ExecEnd::WrongPassword | ExecEnd::PasswordWanted | ExecEnd::PasswordWithheld => {
+            HostOutcome::Failed(HostError::new(
+                Stage::Become,
+                "the other user could not be become",
+            ))
+        }
         ExecEnd::Signalled(signal) => HostOutcome::Failed(exec(format!(
             "the probe was ended by signal {signal} before it printed anything{says}"
         ))),
-        ExecEnd::Exited(_) if host.become_root != Become::None => HostOutcome::Failed(
-            HostError::new(Stage::Become, format!("root could not be gained{says}"))
-                .hint("the login needs a rule without a password, e.g. `NOPASSWD: ALL` in sudoers"),
-        ),
         ExecEnd::Exited(127) => HostOutcome::Failed(
             exec(format!("the host has no `sh` for this login{says}"))
                 .hint("the probe needs a POSIX shell on the login's PATH"),
@@ -237,6 +266,9 @@ fn partial(facts: Facts, output: &ExecOutput) -> HostOutcome {
         ExecEnd::Signalled(signal) => format!("the probe was ended by signal {signal} on the host"),
         ExecEnd::Lost(why) | ExecEnd::Refused(why) => {
             format!("the connection ended in the middle of the probe: {why}")
+        }
+        ExecEnd::WrongPassword | ExecEnd::PasswordWanted | ExecEnd::PasswordWithheld => {
+            "the probe asked for a password".to_owned()
         }
         ExecEnd::Exited(137) => {
             "the probe was killed on the host, by its watchdog or by somebody else".to_owned()

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
 
-use crate::model::TokenSource;
+use crate::model::SecretSource;
 
 /// The file.
 #[derive(Debug, Default, Deserialize)]
@@ -36,6 +36,10 @@ pub(super) struct RawScope {
     pub(super) known_hosts: Option<Spanned<OneOrMany>>,
     #[serde(rename = "become")]
     pub(super) become_root: Option<Spanned<RawBecome>>,
+    pub(super) become_user: Option<Spanned<String>>,
+    pub(super) become_password: Option<Spanned<RawToken>>,
+    pub(super) password: Option<Spanned<RawToken>>,
+    pub(super) ssh: RawSsh,
     pub(super) transport: Option<Spanned<RawTransport>>,
     pub(super) role: Option<Spanned<RawRole>>,
     pub(super) labels: Pairs<Scalar>,
@@ -59,6 +63,21 @@ pub(super) struct RawService {
     pub(super) health_path: Option<Spanned<String>>,
     pub(super) tls: Option<Spanned<Switch>>,
     pub(super) token: Option<Spanned<RawToken>>,
+}
+
+/// What is said of the connection beside OpenSSH's own files.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSsh {
+    /// The name that the files are asked for.
+    pub(super) host: Option<Spanned<String>>,
+    /// The file that is read instead of the usual two, or `none`.
+    pub(super) config: Option<Spanned<String>>,
+    /// ProxyJump.
+    pub(super) jump: Option<Spanned<OneOrMany>>,
+    pub(super) match_exec: Option<Spanned<YesNo>>,
+    /// Any other keyword, as behind `ssh -o`.
+    pub(super) options: Pairs<Scalar>,
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -167,7 +186,7 @@ macro_rules! words {
     };
 }
 
-words!(RawBecome { None = "none", Sudo = "sudo", Doas = "doas" });
+words!(RawBecome { None = "none", Sudo = "sudo", Doas = "doas", Su = "su" });
 words!(RawTransport { Ssh = "ssh", Local = "local" });
 words!(RawRole { Gateway = "gateway", None = "none" });
 words!(RawPresence { Present = "present", Absent = "absent" });
@@ -254,7 +273,7 @@ impl<'de> Deserialize<'de> for Scalar {
             value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => {
                 Ok(Self(value.to_string()))
             }
-            _ => Err(de::Error::custom("a label's value is one word")),
+            _ => Err(de::Error::custom("one word or one number is wanted here")),
         }
     }
 }
@@ -311,16 +330,26 @@ impl<'de> Deserialize<'de> for Switch {
     }
 }
 
-/// Where a token comes from.
+/// `yes` or `no`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) struct YesNo(pub(super) bool);
+
+impl YesNo {
+    pub(super) fn word(self) -> &'static str {
+        if self.0 { "yes" } else { "no" }
+    }
+}
+
+/// Where a secret comes from: a token or a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RawToken(pub(super) TokenSource);
+pub(super) struct RawToken(pub(super) SecretSource);
 
 impl<'de> Deserialize<'de> for RawToken {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // By hand, so that a token that somebody wrote here is not quoted by an error.
         let wrong = || {
             de::Error::custom(
-                "a token does not stand in the inventory; name where it is to be had: \
+                "a secret does not stand in the inventory; name where it is to be had: \
                  `{env: NAME}` or `{command: \"…\"}`",
             )
         };
@@ -332,11 +361,11 @@ impl<'de> Deserialize<'de> for RawToken {
             Some((key, serde_json::Value::String(text))) if !text.trim().is_empty() => {
                 let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
                 match key.as_str() {
-                    "env" if text.chars().all(name) => Ok(Self(TokenSource::Env(text))),
+                    "env" if text.chars().all(name) => Ok(Self(SecretSource::Env(text))),
                     "env" => Err(de::Error::custom(
                         "`env` wants the name of an environment variable, e.g. OPENCLAW_TOKEN",
                     )),
-                    "command" if !text.contains('\0') => Ok(Self(TokenSource::Command(text))),
+                    "command" if !text.contains('\0') => Ok(Self(SecretSource::Command(text))),
                     _ => Err(wrong()),
                 }
             }

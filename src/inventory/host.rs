@@ -1,13 +1,13 @@
 //! A host from its merged settings.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::InventoryError;
 use super::resolve::{Entry, Resolver};
 use super::services::Merged;
 use super::settings::SettingValue;
-use crate::model::{Become, Host, HostKeyFiles, Thresholds, Timeouts, TransportKind};
+use super::ssh::secret;
+use crate::model::{Host, Thresholds, Timeouts, TransportKind};
 
 impl Resolver<'_> {
     /// Builds a host. The built-in layer sets every key that is read with a type.
@@ -19,22 +19,13 @@ impl Resolver<'_> {
     ) -> Result<Host, InventoryError> {
         let values = Values { merged };
         let (service, more_services) = self.services(&entry.name, merged)?;
-        let user = values.text("user");
-        if !is_login(&user) {
-            return Err(self.bad_value(merged, "user", "is no login"));
-        }
+        let (ssh_request, ssh) = self.connection(entry, merged)?;
         Ok(Host {
             name: entry.name.clone(),
-            address: entry.address.clone(),
-            port: values.number("port"),
-            user,
-            identity: values.paths("identity", self.home),
-            known_hosts: HostKeyFiles(values.paths("known_hosts", self.home)),
-            become_root: match values.text("become").as_str() {
-                "sudo" => Become::Sudo,
-                "doas" => Become::Doas,
-                _ => Become::None,
-            },
+            ssh_request,
+            ssh,
+            password: secret(&values, "password"),
+            privilege: self.privilege(merged)?,
             transport: match values.text("transport").as_str() {
                 "local" => TransportKind::Local,
                 _ => TransportKind::Ssh,
@@ -126,19 +117,6 @@ impl Values<'_> {
         match self.find(key) {
             Some(SettingValue::Time(time)) => *time,
             _ => Duration::ZERO,
-        }
-    }
-
-    fn paths(&self, key: &str, home: &str) -> Vec<PathBuf> {
-        match self.find(key) {
-            Some(SettingValue::Texts(paths)) => paths
-                .iter()
-                .map(|path| match path.strip_prefix("~/") {
-                    Some(rest) => PathBuf::from(home).join(rest),
-                    None => PathBuf::from(path),
-                })
-                .collect(),
-            _ => Vec::new(),
         }
     }
 

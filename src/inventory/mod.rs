@@ -13,6 +13,7 @@ mod resolve;
 mod select;
 mod services;
 mod settings;
+mod ssh;
 
 pub use error::InventoryError;
 pub use resolve::{Beside, Inventory, parse, parse_with};

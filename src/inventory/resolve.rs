@@ -294,6 +294,7 @@ impl Resolver<'_> {
                 entries.push(Entry {
                     name,
                     address,
+                    address_line: scope.address.as_ref().map(|at| at.referenced.line()),
                     pattern: pattern.value.clone(),
                     line: pattern.referenced.line(),
                     settings: settings.clone(),
@@ -474,6 +475,8 @@ pub(super) struct Group {
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) address: String,
+    /// The line that sets the address; without one it is the name.
+    pub(super) address_line: Option<u64>,
     pub(super) pattern: String,
     pub(super) line: u64,
     pub(super) settings: Vec<Setting>,

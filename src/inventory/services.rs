@@ -139,10 +139,7 @@ impl Resolver<'_> {
                 "off" => TlsWanted::Off,
                 _ => TlsWanted::Auto,
             },
-            token: match values.find(&key("token")) {
-                Some(SettingValue::Token(source)) => Some(source.clone()),
-                _ => None,
-            },
+            token: super::ssh::secret(values, &key("token")),
         };
         let unit = &spec.unit;
         let unit_fine = unit.ends_with(".service")

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_yaml::Spanned;
 
-use super::file::{OneOrMany, RawScope, RawService, Span};
-use crate::model::TokenSource;
+use super::file::{OneOrMany, RawScope, RawService, RawSsh, RawToken, Span, YesNo};
+use crate::model::SecretSource;
 
 /// Who sets a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,8 +54,8 @@ pub enum SettingValue {
     Number(u64),
     /// A length of time.
     Time(Duration),
-    /// Where a token comes from; never the token.
-    Token(TokenSource),
+    /// Where a token or a password comes from; never the secret.
+    Token(SecretSource),
     /// Anything, for templates.
     Any(serde_json::Value),
     /// Services, each as far as it differs from `service`.
@@ -109,6 +109,10 @@ pub(super) fn settings_of(scope: &RawScope) -> Vec<Setting> {
     list.texts("identity", scope.identity.as_ref());
     list.texts("known_hosts", scope.known_hosts.as_ref());
     list.word("become", scope.become_root.as_ref(), |word| word.word());
+    list.text("become_user", scope.become_user.as_ref());
+    list.secret("become_password", scope.become_password.as_ref());
+    list.secret("password", scope.password.as_ref());
+    list.ssh(&scope.ssh);
     list.word("transport", scope.transport.as_ref(), |word| word.word());
     list.word("role", scope.role.as_ref(), |word| word.word());
     list.service("service.", &scope.service);
@@ -197,9 +201,24 @@ impl List {
         self.number(&key("port"), service.port.as_ref());
         self.text(&key("health_path"), service.health_path.as_ref());
         self.word(&key("tls"), service.tls.as_ref(), |word| word.word());
-        if let Some(token) = &service.token {
-            let source = SettingValue::Token(token.value.0.clone());
-            self.add(key("token"), source, token);
+        self.secret(&key("token"), service.token.as_ref());
+    }
+
+    fn ssh(&mut self, ssh: &RawSsh) {
+        self.text("ssh.host", ssh.host.as_ref());
+        self.text("ssh.config", ssh.config.as_ref());
+        self.texts("ssh.jump", ssh.jump.as_ref());
+        self.word("ssh.match_exec", ssh.match_exec.as_ref(), YesNo::word);
+        for (key, value) in &ssh.options.0 {
+            let value = SettingValue::Text(value.0.clone());
+            self.add(format!("ssh.options.{}", key.value), value, key);
+        }
+    }
+
+    fn secret(&mut self, key: &str, secret: Option<&Spanned<RawToken>>) {
+        if let Some(secret) = secret {
+            let source = SettingValue::Token(secret.value.0.clone());
+            self.add(key, source, secret);
         }
     }
 
@@ -234,16 +253,15 @@ impl List {
     }
 }
 
-/// The program's own defaults: the layer below all others.
+/// The program's own defaults: the layer below all others. Of the connection there are none:
+/// OpenSSH's files and its own defaults say what the inventory does not.
 pub(super) fn built_in() -> Vec<Setting> {
     let text = |text: &str| SettingValue::Text(text.to_owned());
     let seconds = |seconds| SettingValue::Time(Duration::from_secs(seconds));
     let values = [
-        ("user", text("root")),
-        ("port", SettingValue::Number(22)),
-        ("identity", SettingValue::Texts(Vec::new())),
-        ("known_hosts", SettingValue::Texts(Vec::new())),
         ("become", text("none")),
+        ("become_user", text("root")),
+        ("ssh.match_exec", text("no")),
         ("transport", text("ssh")),
         ("role", text("gateway")),
         ("service.unit", text("openclaw-gateway.service")),

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CheckSpec, Expect};
+use super::{CheckSpec, Expect, SshRequest, SshSettings};
 
 /// How commands reach a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,15 +16,28 @@ pub enum TransportKind {
     Local,
 }
 
-/// How the login gains root on the host.
+/// How the login becomes another user on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Become {
+pub enum BecomeHow {
     /// It does not.
     None,
-    /// `sudo -n`.
+    /// By sudo.
     Sudo,
-    /// `doas -n`.
+    /// By doas.
     Doas,
+    /// By su.
+    Su,
+}
+
+/// What the commands run as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Become {
+    /// How the login becomes that user.
+    pub how: BecomeHow,
+    /// The user: letters, digits and `._-`, so that it is one word in every shell.
+    pub user: String,
+    /// Where the password is to be had that sudo or su may ask for.
+    pub password: Option<SecretSource>,
 }
 
 /// What the inventory says the host is for.
@@ -65,7 +77,7 @@ pub struct ServiceSpec {
     pub tls: TlsWanted,
     /// Where the gateway's token is to be had on the controller; without it nothing is asked that
     /// needs one.
-    pub token: Option<TokenSource>,
+    pub token: Option<SecretSource>,
 }
 
 /// Whether a gateway's port is asked over TLS.
@@ -79,25 +91,28 @@ pub enum TlsWanted {
     Off,
 }
 
-/// Where a gateway's token comes from. Never the token itself.
+/// Where a token or a password comes from. Never the secret itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum TokenSource {
+pub enum SecretSource {
     /// An environment variable of the controller.
     Env(String),
-    /// A shell command on the controller, whose output is the token.
+    /// A shell command on the controller, whose output is the secret.
     Command(String),
+    /// The operator, who is asked once before the run; the text says for what.
+    Asked(&'static str),
 }
 
-impl fmt::Display for TokenSource {
+impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Env(name) => write!(f, "env {name}"),
             Self::Command(command) => write!(f, "command {command}"),
+            Self::Asked(what) => write!(f, "asked for: {what}"),
         }
     }
 }
 
-/// A token. It has no `Display`, and its `Debug` does not tell it.
+/// A token or a password. It has no `Display`, and its `Debug` does not tell it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -119,8 +134,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The tokens of a run by where they came from.
-pub type Tokens = BTreeMap<TokenSource, Secret>;
+/// The secrets of a run by where they came from.
+pub type Secrets = BTreeMap<SecretSource, Secret>;
 
 /// Limits above which something becomes a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,27 +173,20 @@ pub struct Timeouts {
     pub host: Duration,
 }
 
-/// Where host keys are looked up; empty means OpenSSH's default files.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HostKeyFiles(pub Vec<PathBuf>);
-
 /// One host, ready to be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     /// Name in the inventory, e.g. `VM151`.
     pub name: String,
-    /// Name or address to connect to.
-    pub address: String,
-    /// SSH port.
-    pub port: u16,
-    /// Login.
-    pub user: String,
-    /// Private key files to offer, in order; empty means OpenSSH's default names.
-    pub identity: Vec<PathBuf>,
-    /// Files that vouch for the host's key.
-    pub known_hosts: HostKeyFiles,
-    /// How to become root.
-    pub become_root: Become,
+    /// What the inventory says of the connection.
+    pub ssh_request: SshRequest,
+    /// The connection, with what OpenSSH's files say. Until they are read it is what the inventory
+    /// says alone.
+    pub ssh: Arc<SshSettings>,
+    /// Where the login's password is to be had, if it may need one.
+    pub password: Option<SecretSource>,
+    /// What commands run as.
+    pub privilege: Become,
     /// How to reach it.
     pub transport: TransportKind,
     /// Free labels for selectors.

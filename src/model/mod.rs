@@ -23,8 +23,8 @@ pub use facts::{
 };
 pub use finding::{CheckFailure, Class, Confidence, Evidence, Finding, Severity, Subject};
 pub use host::{
-    Become, Host, HostKeyFiles, Role, ScopeWanted, Secret, ServiceSpec, Thresholds, Timeouts,
-    TlsWanted, TokenSource, Tokens, TransportKind,
+    Become, BecomeHow, Host, Role, ScopeWanted, Secret, SecretSource, Secrets, ServiceSpec,
+    Thresholds, Timeouts, TlsWanted, TransportKind,
 };
 pub use http::{
     HttpAnswer, HttpError, HttpFacts, HttpRoute, ModelsAnswer, Readiness, WebSocketAnswer,

@@ -61,6 +61,8 @@ pub struct HostError {
     pub hint: Option<String>,
     /// How long the stage had lasted, in ms.
     pub after_ms: Option<u64>,
+    /// The jump host that failed, where it was not the host itself.
+    pub via: Option<String>,
 }
 
 impl HostError {
@@ -71,6 +73,7 @@ impl HostError {
             message: message.into(),
             hint: None,
             after_ms: None,
+            via: None,
         }
     }
 

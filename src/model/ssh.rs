@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// One host's connection, as the inventory and OpenSSH's files together have it. Paths are
 /// expanded; nothing in it is to be looked up again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SshSettings {
     /// The name that was asked for (`ssh NAME`): what `Host` patterns are matched with.
     pub name: String,
@@ -50,7 +50,7 @@ pub struct SshSettings {
 }
 
 /// How bytes get to a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Route {
     /// By a TCP connection of its own.
     Direct,
@@ -67,7 +67,7 @@ pub enum Route {
 }
 
 /// Which kinds of address may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum AddressFamily {
     /// Both.
     #[default]
@@ -79,7 +79,7 @@ pub enum AddressFamily {
 }
 
 /// When keys are exchanged anew; `None` is the program's own limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct RekeyLimit {
     /// After that many bytes.
     pub bytes: Option<u64>,
@@ -89,7 +89,7 @@ pub struct RekeyLimit {
 
 /// Names of algorithms in OpenSSH's spelling, the preferred first. An empty list is the program's
 /// own choice.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Algorithms {
     /// Key exchanges (KexAlgorithms).
     pub kex: Vec<String>,
@@ -108,7 +108,7 @@ pub struct Algorithms {
 }
 
 /// What vouches for a host's key.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct HostKeyPolicy {
     /// What becomes of an unknown key (StrictHostKeyChecking).
     pub unknown: UnknownKey,
@@ -127,7 +127,7 @@ pub struct HostKeyPolicy {
 }
 
 /// What becomes of a key that nothing vouches for. No value lets a changed key pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum UnknownKey {
     /// The host is refused: `yes`, and `ask`, since a run asks nobody.
     #[default]
@@ -137,7 +137,7 @@ pub enum UnknownKey {
 }
 
 /// What is offered to log in.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Identities {
     /// Key files, in order (IdentityFile).
     pub files: Vec<PathBuf>,
@@ -153,7 +153,7 @@ pub struct Identities {
 }
 
 /// Which agent is asked for keys.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Agent {
     /// The one of `SSH_AUTH_SOCK`, if there is one.
     #[default]
@@ -165,7 +165,7 @@ pub enum Agent {
 }
 
 /// A way to log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AuthMethod {
     /// A key.
     PublicKey,

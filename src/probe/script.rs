@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::Host;
+use crate::model::{Become, BecomeHow, Host};
 
 /// A word that only this run knows. It marks the frames, so that nothing printed by a login
 /// profile or quoted from a journal can pass for one.
@@ -28,6 +28,9 @@ pub struct ProbeRequest<'a> {
     pub host: &'a Host,
     /// Marks the frames.
     pub nonce: &'a Nonce,
+    /// Marks what is said before the script is sent. It is seen in the host's list of processes, so
+    /// it is not the nonce of the frames.
+    pub dialogue: &'a Nonce,
     /// The run's own key for digests of what is compared between hosts and not told.
     pub digest_key: &'a str,
     /// Whether `ss` may be used where the host has it; without it `/proc` alone is read.
@@ -37,10 +40,22 @@ pub struct ProbeRequest<'a> {
 /// A command line and what is written to its standard input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeScript {
-    /// The command, free of anything that a host or an inventory chose.
-    pub command: &'static str,
+    /// The command. Nothing in it was chosen by a host, and of the inventory only the name of the
+    /// user to become, which is one word.
+    pub command: String,
+    /// What is said before the script may be sent.
+    pub questions: Option<Questions>,
     /// The script.
     pub stdin: String,
+}
+
+/// What a command says that becomes another user with a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Questions {
+    /// Its question for the password.
+    pub prompt: String,
+    /// Its word that the other user's shell runs.
+    pub ready: String,
 }
 
 /// The probe's parts; only the last one does anything when it is read.
@@ -76,7 +91,12 @@ pub fn probe_script(request: ProbeRequest<'_>) -> ProbeScript {
     header.set("LIMIT_S", &limit.to_string());
     header.set("USE_SS", if request.use_ss { "yes" } else { "no" });
     header.custom_checks(host);
-    header.before(PROBE, host)
+    let (command, questions) = command(&host.privilege, request.dialogue.as_str());
+    ProbeScript {
+        command,
+        questions,
+        stdin: header.0 + PROBE,
+    }
 }
 
 /// Composes the HTTP question for a host that forwards no connection.
@@ -96,7 +116,12 @@ pub fn http_script(
         "LIMIT_S",
         &host.thresholds.http_timeout.as_secs().max(1).to_string(),
     );
-    header.before(HTTP, host)
+    ProbeScript {
+        // Whoever logs in may ask the loopback.
+        command: "exec sh -s".to_owned(),
+        questions: None,
+        stdin: header.0 + HTTP,
+    }
 }
 
 /// The assignments in front of a script.
@@ -141,18 +166,48 @@ impl Header {
         }
         self.0.push_str("}\n");
     }
+}
 
-    fn before(self, script: &str, host: &Host) -> ProbeScript {
-        use crate::model::Become;
-        ProbeScript {
-            command: match host.become_root {
-                Become::None => "exec sh -s",
-                Become::Sudo => "exec sudo -n -- sh -s",
-                Become::Doas => "exec doas -n sh -s",
-            },
-            stdin: self.0 + script,
-        }
+/// Returns the command that reads a script as the user that the inventory wants. Login shells of
+/// every kind read it (fish and csh among them), so it is words and at most one pair of single
+/// quotes.
+fn command(become_user: &Become, nonce: &str) -> (String, Option<Questions>) {
+    let user = &become_user.user;
+    if become_user.password.is_none() {
+        let command = match become_user.how {
+            BecomeHow::None => "exec sh -s".to_owned(),
+            BecomeHow::Sudo => format!("exec sudo -n -u {user} -- sh -s"),
+            BecomeHow::Doas => format!("exec doas -n -u {user} sh -s"),
+            // Without a password only root passes, and su must not read the script for one.
+            BecomeHow::Su => format!("exec su {user} -c \"exec sh -s\""),
+        };
+        return (command, None);
     }
+    let ready = format!("clawfleet-ready-{nonce}");
+    let shell = format!("sh -c \"echo {ready} >&2; exec sh -s\"");
+    let (command, prompt) = match become_user.how {
+        BecomeHow::None | BecomeHow::Doas => return ("exec sh -s".to_owned(), None),
+        // Without a password first: where none is needed, none is sent.
+        BecomeHow::Sudo => {
+            let prompt = format!("clawfleet-password-{nonce}:");
+            let command = format!(
+                "sudo -n -u {user} -- sh -c : 2>/dev/null && exec sudo -n -u {user} -- {shell}; \
+                 exec sudo -S -p {prompt} -u {user} -- {shell}"
+            );
+            (command, prompt)
+        }
+        // su has no prompt of one's choice; in the C locale this is it.
+        BecomeHow::Su => {
+            let command = format!(
+                "LC_ALL=C; export LC_ALL; exec su {user} -c \"echo {ready} >&2; exec sh -s\""
+            );
+            (command, "Password: ".to_owned())
+        }
+    };
+    (
+        format!("exec sh -c '{command}'"),
+        Some(Questions { prompt, ready }),
+    )
 }
 
 /// Quotes by the one rule that holds in every POSIX shell: single quotes, and a quote itself as

@@ -24,8 +24,8 @@ pub fn hosts_table<'a>(hosts: impl Iterator<Item = &'a Host>, view: View) -> Str
         table.add_row(
             [
                 host.name.clone(),
-                format!("{}:{}", host.address, host.port),
-                host.user.clone(),
+                format!("{}:{}", host.ssh.host_name, host.ssh.port),
+                host.ssh.user.clone(),
                 host.groups.join(" "),
                 labels.join(" "),
             ]

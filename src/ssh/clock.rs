@@ -39,6 +39,11 @@ impl StageClock {
         state.since = Instant::now();
     }
 
+    /// Starts anew: what went by so far was waiting for others.
+    pub fn restart(&self) {
+        self.lock().since = Instant::now();
+    }
+
     /// Returns the stage that runs.
     pub fn current(&self) -> Stage {
         self.lock().current

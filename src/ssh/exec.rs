@@ -1,5 +1,7 @@
 //! A command on a host, and what came of it.
 
+use super::auth::{Attempt, LoginPassword};
+
 /// What is run.
 #[derive(Debug, Clone, Copy)]
 pub struct Command<'a> {
@@ -7,10 +9,26 @@ pub struct Command<'a> {
     pub line: &'a str,
     /// Its standard input; the end of file follows.
     pub stdin: &'a str,
+    /// What is said before the input may be sent, where the command becomes another user first.
+    pub dialogue: Option<Dialogue<'a>>,
     /// How many bytes of standard output are kept; the command is cut off at more.
     pub stdout_cap: usize,
     /// How many bytes of standard error are kept; more are dropped.
     pub stderr_cap: usize,
+}
+
+/// How a command becomes another user: it may ask for a password, and says when it is through.
+/// Both come on standard error, by words that only this run knows where the program lets us choose
+/// them. Nothing is sent to a command that did neither: a password that nobody asked for would be
+/// read by whatever runs there.
+#[derive(Debug, Clone, Copy)]
+pub struct Dialogue<'a> {
+    /// The question for the password.
+    pub prompt: &'a str,
+    /// What says that the other user runs and reads its input.
+    pub ready: &'a str,
+    /// The password, if there is one.
+    pub password: Option<&'a LoginPassword>,
 }
 
 /// How a command ended.
@@ -28,6 +46,12 @@ pub enum ExecEnd {
     Refused(String),
     /// The channel or the connection ended without a status.
     Lost(String),
+    /// The password was asked for again.
+    WrongPassword,
+    /// A password was asked for and there is none.
+    PasswordWanted,
+    /// A password was asked for, and ours was refused by too many other hosts to be tried again.
+    PasswordWithheld,
 }
 
 /// What a command printed and how it ended.
@@ -39,6 +63,10 @@ pub struct ExecOutput {
     pub stderr: Vec<u8>,
     /// How it ended.
     pub end: ExecEnd,
+    /// Whether the password was sent.
+    pub password_sent: bool,
+    /// Whether the command's input was asked for: from then on the other user runs.
+    pub ready: bool,
 }
 
 impl ExecOutput {
@@ -48,8 +76,122 @@ impl ExecOutput {
             stdout: Vec::new(),
             stderr: Vec::new(),
             end,
+            password_sent: false,
+            ready: false,
         }
     }
+}
+
+/// How much of what was said is looked at again, in bytes: longer than any prompt of ours.
+const HEARD: usize = 512;
+
+/// What the command said, as far as the dialogue goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// Nothing of ours.
+    Nothing,
+    /// Its question for the password.
+    Question,
+    /// Its word that it reads the input.
+    Ready,
+}
+
+/// What is to be sent after the command said something.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// Nothing.
+    Nothing,
+    /// The password, as a line.
+    Password(String),
+    /// The input.
+    Input,
+    /// Nothing any more: it ends so.
+    End(ExecEnd),
+}
+
+/// A dialogue in progress.
+pub(super) struct Conversation<'a> {
+    dialogue: Dialogue<'a>,
+    /// The end of what was said: a question may come in pieces.
+    heard: Vec<u8>,
+    attempt: Option<Attempt<'a>>,
+    pub(super) password_sent: bool,
+    pub(super) ready: bool,
+}
+
+impl<'a> Conversation<'a> {
+    pub(super) fn new(dialogue: Dialogue<'a>) -> Self {
+        Self {
+            dialogue,
+            heard: Vec::new(),
+            attempt: None,
+            password_sent: false,
+            ready: false,
+        }
+    }
+
+    fn recognise(&mut self, said: &[u8]) -> Heard {
+        let keep = self.heard.len().saturating_sub(HEARD);
+        self.heard.drain(..keep);
+        self.heard.extend_from_slice(said);
+        if contains(&self.heard, self.dialogue.ready.as_bytes()) {
+            Heard::Ready
+        } else if contains(&self.heard, self.dialogue.prompt.as_bytes()) {
+            self.heard.clear();
+            Heard::Question
+        } else {
+            Heard::Nothing
+        }
+    }
+
+    /// Takes what was said on standard error. Returns what is to be sent.
+    pub(super) async fn hear(&mut self, said: &[u8]) -> Reply {
+        // What the command says later is its own business.
+        if self.ready {
+            return Reply::Nothing;
+        }
+        match self.recognise(said) {
+            Heard::Nothing => Reply::Nothing,
+            Heard::Ready => {
+                self.ready = true;
+                self.note(true);
+                Reply::Input
+            }
+            Heard::Question if self.password_sent => {
+                self.note(false);
+                Reply::End(ExecEnd::WrongPassword)
+            }
+            Heard::Question => {
+                let Some(password) = self.dialogue.password else {
+                    return Reply::End(ExecEnd::PasswordWanted);
+                };
+                let attempt = password.attempt().await;
+                if matches!(attempt, Attempt::GivenUp) {
+                    return Reply::End(ExecEnd::PasswordWithheld);
+                }
+                self.attempt = Some(attempt);
+                self.password_sent = true;
+                Reply::Password(format!("{}\n", password.secret().expose()))
+            }
+        }
+    }
+
+    /// The command ended by itself: a password that let nobody through was refused.
+    pub(super) fn ended(&mut self) {
+        if self.password_sent && !self.ready {
+            self.note(false);
+        }
+    }
+
+    fn note(&mut self, accepted: bool) {
+        if let (Some(password), Some(attempt)) = (self.dialogue.password, self.attempt.take()) {
+            password.answered(attempt, accepted);
+        }
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    !part.is_empty() && text.windows(part.len()).any(|window| window == part)
 }
 
 /// Appends to a buffer up to its cap. Returns whether all of it fitted.
@@ -57,4 +199,82 @@ pub(super) fn append_capped(buffer: &mut Vec<u8>, data: &[u8], cap: usize) -> bo
     let room = cap.saturating_sub(buffer.len());
     buffer.extend_from_slice(data.get(..room).unwrap_or(data));
     data.len() <= room
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Secret;
+
+    fn with(password: Option<&LoginPassword>) -> Conversation<'_> {
+        Conversation::new(Dialogue {
+            prompt: "ASK-1:",
+            ready: "READY-1",
+            password,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_password_is_sent_once_and_only_to_its_own_question() {
+        let password = || Reply::Password("x\n".to_owned());
+        let end = |end| Reply::End(end);
+        let cases: [(bool, &[&str], Vec<Reply>); 7] = [
+            (true, &["READY-1\n"], vec![Reply::Input]),
+            (
+                true,
+                &["lecture\nAS", "K-1:", "\nREADY-1\n"],
+                vec![Reply::Nothing, password(), Reply::Input],
+            ),
+            (
+                true,
+                &["ASK-1:", "\nSorry.\nASK-1:"],
+                vec![password(), end(ExecEnd::WrongPassword)],
+            ),
+            (false, &["ASK-1:"], vec![end(ExecEnd::PasswordWanted)]),
+            (true, &["Password: "], vec![Reply::Nothing]),
+            (
+                true,
+                &["ASK-2:", "READY-2"],
+                vec![Reply::Nothing, Reply::Nothing],
+            ),
+            (
+                true,
+                &["READY-1", "ASK-1:"],
+                vec![Reply::Input, Reply::Nothing],
+            ),
+        ];
+        for (has_one, said, wanted) in cases {
+            let secret = LoginPassword::new(Secret::new("x".to_owned()));
+            let mut conversation = with(has_one.then_some(&secret));
+            let mut replies = Vec::new();
+            for said in said {
+                replies.push(conversation.hear(said.as_bytes()).await);
+            }
+            assert_eq!(replies, wanted, "{said:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_that_lets_nobody_through_is_given_up_after_two_hosts() {
+        let secret = LoginPassword::new(Secret::new("x".to_owned()));
+        for _ in 0..2 {
+            let mut conversation = with(Some(&secret));
+            assert!(matches!(
+                conversation.hear(b"ASK-1:").await,
+                Reply::Password(_)
+            ));
+            conversation.ended();
+        }
+        let third = with(Some(&secret)).hear(b"ASK-1:").await;
+        assert_eq!(third, Reply::End(ExecEnd::PasswordWithheld));
+    }
+
+    #[tokio::test]
+    async fn noise_before_a_question_is_not_kept() {
+        let mut conversation = with(None);
+        for _ in 0..1000 {
+            conversation.hear(&[b'x'; 100]).await;
+        }
+        assert!(conversation.heard.len() <= HEARD + 100);
+    }
 }

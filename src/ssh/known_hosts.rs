@@ -13,6 +13,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 use sha1::Sha1;
 
+use crate::model::SshSettings;
+
 /// The largest known_hosts file that is read, in bytes: 100,000 hashed lines take about 20 MB.
 const MAX_BYTES: u64 = 64 << 20;
 
@@ -29,6 +31,15 @@ impl ServerName {
         } else {
             format!("[{host}]:{port}")
         })
+    }
+
+    /// The name that a host's key is looked up by.
+    pub(super) fn of(settings: &SshSettings) -> Self {
+        match &settings.host_keys.alias {
+            // An alias stands alone: the port is not part of it.
+            Some(alias) => Self::new(alias, 22),
+            None => Self::new(&settings.host_name, settings.port),
+        }
     }
 
     pub(super) fn as_str(&self) -> &str {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::process;
+use tokio::process::{self, ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{Instant, timeout_at};
 
-use super::exec::{Command, ExecEnd, ExecOutput, append_capped};
+use super::exec::{Command, Conversation, ExecEnd, ExecOutput, Reply, append_capped};
 use super::{ForwardError, Session, StageClock, Stream, Transport};
 use crate::model::{Host, HostOutcome, Stage};
 
@@ -18,8 +18,18 @@ pub struct LocalTransport;
 
 impl Transport for LocalTransport {
     type Session = LocalSession;
+    type Admission = ();
 
-    async fn connect(&self, _: &Host, clock: Arc<StageClock>) -> Result<LocalSession, HostOutcome> {
+    async fn admit(&self, _: &Host) -> Result<(), HostOutcome> {
+        Ok(())
+    }
+
+    async fn connect(
+        &self,
+        _: &Host,
+        clock: Arc<StageClock>,
+        (): (),
+    ) -> Result<LocalSession, HostOutcome> {
         Ok(LocalSession { clock })
     }
 }
@@ -53,16 +63,20 @@ impl Session for LocalSession {
         let mut output = ExecOutput::nothing(ExecEnd::TimedOut);
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let feed = async {
-            if let Some(mut stdin) = stdin {
-                // A command that does not read its input closes the pipe, which is its business.
-                let _ = stdin.write_all(command.stdin.as_bytes()).await;
-            }
-        };
-        let out = drain(stdout, &mut output.stdout, command.stdout_cap, true);
-        let err = drain(stderr, &mut output.stderr, command.stderr_cap, false);
+        let mut conversation = command.dialogue.map(Conversation::new);
+        let talk = converse(
+            stdin,
+            stderr,
+            &command,
+            &mut output.stderr,
+            &mut conversation,
+        );
+        let out = drain(stdout, &mut output.stdout, command.stdout_cap);
         let ended = timeout_at(deadline, async {
-            let ((), fitted, _) = tokio::join!(feed, out, err);
+            let (stopped, fitted) = tokio::join!(talk, out);
+            if let Some(end) = stopped {
+                return end;
+            }
             if !fitted {
                 return ExecEnd::Capped;
             }
@@ -77,6 +91,13 @@ impl Session for LocalSession {
         let end = ended.await.unwrap_or(ExecEnd::TimedOut);
         if !matches!(end, ExecEnd::Exited(_)) {
             end_group(&child);
+        }
+        if let Some(conversation) = &mut conversation {
+            if matches!(end, ExecEnd::Exited(_) | ExecEnd::Signalled(_)) {
+                conversation.ended();
+            }
+            output.password_sent = conversation.password_sent;
+            output.ready = conversation.ready;
         }
         output.end = end;
         output
@@ -95,26 +116,74 @@ impl Session for LocalSession {
     async fn close(self) {}
 }
 
-/// Reads a pipe to its end. One that overflows is left at its cap, or read on and dropped.
-async fn drain<R: tokio::io::AsyncRead + Unpin>(
-    pipe: Option<R>,
-    buffer: &mut Vec<u8>,
-    cap: usize,
-    stop_at_cap: bool,
-) -> bool {
-    let Some(mut pipe) = pipe else { return true };
+/// Writes the input, when it is wanted, and reads the errors to their end. Returns how the command
+/// is to end where the dialogue failed.
+async fn converse(
+    stdin: Option<ChildStdin>,
+    stderr: Option<ChildStderr>,
+    command: &Command<'_>,
+    errors: &mut Vec<u8>,
+    conversation: &mut Option<Conversation<'_>>,
+) -> Option<ExecEnd> {
+    let (Some(mut stdin), Some(mut stderr)) = (stdin, stderr) else {
+        return None;
+    };
+    let Some(conversation) = conversation else {
+        let feed = async move {
+            // A command that does not read its input closes the pipe, which is its business.
+            let _ = stdin.write_all(command.stdin.as_bytes()).await;
+        };
+        tokio::join!(feed, read_all(&mut stderr, errors, command.stderr_cap));
+        return None;
+    };
+    let mut chunk = [0_u8; 1024];
+    loop {
+        let read = stderr.read(&mut chunk).await.unwrap_or(0);
+        if read == 0 {
+            return None;
+        }
+        let said = chunk.get(..read).unwrap_or_default();
+        append_capped(errors, said, command.stderr_cap);
+        match conversation.hear(said).await {
+            Reply::Nothing => {}
+            Reply::End(end) => return Some(end),
+            Reply::Password(line) => {
+                let _ = stdin.write_all(line.as_bytes()).await;
+            }
+            Reply::Input => break,
+        }
+    }
+    let feed = async move {
+        let _ = stdin.write_all(command.stdin.as_bytes()).await;
+    };
+    tokio::join!(feed, read_all(&mut stderr, errors, command.stderr_cap));
+    None
+}
+
+/// Reads to the end; what does not fit is dropped.
+async fn read_all(pipe: &mut ChildStderr, buffer: &mut Vec<u8>, cap: usize) {
     let mut chunk = [0_u8; 8192];
-    let mut fitted = true;
     while let Ok(read) = pipe.read(&mut chunk).await {
         if read == 0 {
             break;
         }
-        fitted &= append_capped(buffer, chunk.get(..read).unwrap_or_default(), cap);
-        if !fitted && stop_at_cap {
+        append_capped(buffer, chunk.get(..read).unwrap_or_default(), cap);
+    }
+}
+
+/// Reads to the end or to the cap. Returns whether all of it fitted.
+async fn drain(pipe: Option<ChildStdout>, buffer: &mut Vec<u8>, cap: usize) -> bool {
+    let Some(mut pipe) = pipe else { return true };
+    let mut chunk = [0_u8; 8192];
+    while let Ok(read) = pipe.read(&mut chunk).await {
+        if read == 0 {
+            break;
+        }
+        if !append_capped(buffer, chunk.get(..read).unwrap_or_default(), cap) {
             return false;
         }
     }
-    fitted
+    true
 }
 
 /// Ends everything that the command started.

@@ -5,12 +5,19 @@
 
 mod auth;
 mod clock;
+mod connect;
+mod dial;
 mod exec;
+mod gate;
 mod handler;
+mod jump;
 mod known_hosts;
 mod local;
-mod russh_session;
+mod negotiate;
+mod proxy;
+mod session;
 mod wire;
+mod words;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,12 +25,15 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-pub use auth::{KeyFault, Keyring, PassphrasePrompt};
+pub use auth::{
+    AgentSockets, Attempt, KeyFault, Keyring, LoginPassword, PassphrasePrompt, Passwords,
+};
 pub use clock::StageClock;
-pub use exec::{Command, ExecEnd, ExecOutput};
+pub use connect::SshTransport;
+pub use exec::{Command, Dialogue, ExecEnd, ExecOutput};
 pub use known_hosts::{KeyVerdict, KnownHosts};
 pub use local::LocalTransport;
-pub use russh_session::SshTransport;
+pub use session::SshSession;
 
 use crate::model::{Host, HostOutcome};
 
@@ -49,12 +59,22 @@ pub enum ForwardError {
 pub trait Transport: Send + Sync {
     /// What it makes.
     type Session: Session;
+    /// An open way to a host, and a place on it.
+    type Admission: Send;
+
+    /// Opens the way to a host and waits for a place on it. The host's own time does not run yet:
+    /// others may stand before it.
+    fn admit(
+        &self,
+        host: &Host,
+    ) -> impl Future<Output = Result<Self::Admission, HostOutcome>> + Send;
 
     /// Connects and logs in. Each stage has its deadline; the clock knows which one runs.
     fn connect(
         &self,
         host: &Host,
         clock: Arc<StageClock>,
+        admission: Self::Admission,
     ) -> impl Future<Output = Result<Self::Session, HostOutcome>> + Send;
 }
 

@@ -1,4 +1,4 @@
-//! The TCP stream under a session.
+//! The stream under a session: TCP, a channel of a jump host, or a proxy command.
 //!
 //! russh runs each session in a task of its own, and dropping its handle, or a connect that timed
 //! out, does not end that task. So the stream can be hung up from outside: every read and write
@@ -11,10 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::StageClock;
+use super::{StageClock, Stream};
 use crate::model::Stage;
 
 /// How much of a server's first words is kept, in bytes.
@@ -36,9 +35,9 @@ impl Drop for HangUp {
     }
 }
 
-/// A TCP stream that can be hung up.
+/// A stream that can be hung up.
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     hung_up: Pin<Box<WaitForCancellationFutureOwned>>,
     head: Head,
     clock: Arc<StageClock>,
@@ -50,7 +49,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, clock: Arc<StageClock>) -> (Self, HangUp, Head) {
+    pub(super) fn new(stream: Stream, clock: Arc<StageClock>) -> (Self, HangUp, Head) {
         let token = CancellationToken::new();
         let head = Head::default();
         let wire = Self {

@@ -1,6 +1,7 @@
-//! L2: what is kept between runs. So far only who failed in the last one, for `@failed` and
-//! `@unreachable`.
+//! L2: what is kept between runs. So far who failed in the last one, for `@failed` and
+//! `@unreachable`, and which key logged in where.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -39,11 +40,35 @@ pub fn read_last_run(dir: &Path, inventory: &Path) -> Result<Option<LastRunRecor
 /// # Errors
 /// A sentence for the operator.
 pub fn write_last_run(dir: &Path, record: &LastRunRecord) -> Result<(), String> {
-    let path = dir.join("last-run.json");
+    write_json(dir, "last-run.json", record)
+}
+
+/// What logged in to each server (`user@host:port`) last, so that it is offered first. It is no
+/// secret, and losing it costs a try.
+pub type Logins = BTreeMap<String, String>;
+
+/// Reads what logged in. What cannot be read is nothing.
+pub fn read_logins(dir: &Path) -> Logins {
+    fs::read(dir.join("logins.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default()
+}
+
+/// Writes what logged in, whole or not at all.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn write_logins(dir: &Path, logins: &Logins) -> Result<(), String> {
+    write_json(dir, "logins.json", logins)
+}
+
+fn write_json(dir: &Path, name: &str, value: &impl Serialize) -> Result<(), String> {
+    let path = dir.join(name);
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     fs::create_dir_all(dir).map_err(failed)?;
-    let temporary = dir.join(format!(".last-run.{}", std::process::id()));
-    let text = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
+    let temporary = dir.join(format!(".{name}.{}", std::process::id()));
+    let text = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
     let written = fs::File::create(&temporary)
         .and_then(|mut file| file.write_all(&text))
         .and_then(|()| fs::rename(&temporary, &path));

@@ -145,7 +145,7 @@ fn a_host_without_a_key_that_is_known_is_refused() {
     assert!(real.contains(shown), "{message} is none of {real}");
 }
 
-/// Tokens stand in the configuration, in old units' environment and in arguments of gateways that
+/// Secrets stand in the configuration, in old units' environment and in arguments of gateways that
 /// were started by hand; none of them may leave the host.
 #[test]
 fn no_secret_leaves_a_host() {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::remote;
 use crate::model::{
     Gateway, Host, HttpAnswer, HttpError, HttpFacts, HttpRoute, Listener, ModelsAnswer, Observed,
-    Secret, ServiceSpec, TlsWanted, Tokens, TransportKind, WebSocketAnswer,
+    Secret, Secrets, ServiceSpec, TlsWanted, TransportKind, WebSocketAnswer,
 };
 use crate::probe;
 use crate::ssh::{ForwardError, Session, Stream};
@@ -126,7 +126,7 @@ impl<S: Session> Door<'_, S> {
         &self,
         gateway: &Gateway,
         asked: Asked,
-        tokens: &Tokens,
+        tokens: &Secrets,
     ) -> HttpFacts {
         let listeners = gateway.listeners.known();
         if listeners.is_some_and(Vec::is_empty) {
@@ -169,7 +169,7 @@ impl<S: Session> Door<'_, S> {
         &self,
         address: &str,
         gateway: &Gateway,
-        tokens: &Tokens,
+        tokens: &Secrets,
         facts: &mut HttpFacts,
     ) {
         let source = self.service().and_then(|service| service.token.as_ref());
@@ -246,7 +246,7 @@ impl<S: Session> Door<'_, S> {
         let script = probe::http_script(self.host, &nonce, target, self.health_path(), tls);
         let limit = self.host.thresholds.http_timeout + remote::WATCHDOG_MARGIN;
         let deadline = self.deadline.min(Instant::now() + limit);
-        let output = remote::run(self.session, &script, deadline).await;
+        let output = remote::run(self.session, &script, None, deadline).await;
         let health = probe::parse_on_host(&String::from_utf8_lossy(&output.stdout), &nonce);
         let kept = "the token was not sent: a client on the host would show it to its users";
         HttpFacts {

@@ -1,6 +1,7 @@
-//! The gateways' tokens: had from the environment or from a command, once and before the run.
+//! Secrets: the gateways' tokens, and the passwords of logins and of sudo. They are had from the
+//! environment, from a command or from the operator, once and before the run.
 //!
-//! A token is kept in memory and sent to its gateway, and is in no message, log or file.
+//! A secret is kept in memory and sent to whom it is for, and is in no message, log or file.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -9,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::inventory::{Inventory, InventoryError};
-use crate::model::{Secret, TokenSource, Tokens};
+use crate::model::{Host, Secret, SecretSource, Secrets};
 
 /// A password store may ask its user for something first.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -17,7 +18,47 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// What is read of a command's output, in bytes.
 const MAX_OUTPUT: u64 = 16 << 10;
 
-/// Gets every token that the selected hosts name, each distinct source once.
+/// What the inventory names a secret for.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Token,
+    Password,
+    BecomePassword,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Token, Self::Password, Self::BecomePassword];
+
+    /// The key of the inventory that asks for it.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Token => "service.token",
+            Self::Password => "password",
+            Self::BecomePassword => "become_password",
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Password => "password",
+            Self::BecomePassword => "become_password",
+        }
+    }
+
+    fn sources(self, host: &Host) -> Vec<&SecretSource> {
+        match self {
+            Self::Token => host
+                .services()
+                .filter_map(|service| service.token.as_ref())
+                .collect(),
+            Self::Password => host.password.iter().collect(),
+            Self::BecomePassword => host.privilege.password.iter().collect(),
+        }
+    }
+}
+
+/// Gets every secret that the selected hosts name, each distinct source once.
 ///
 /// # Errors
 /// The first that cannot be had, with the line of the inventory that asks for it.
@@ -25,43 +66,55 @@ pub(super) fn load(
     inventory: &Inventory,
     selected: &[usize],
     file: &str,
-) -> Result<Tokens, InventoryError> {
-    let mut tokens: Tokens = BTreeMap::new();
+) -> Result<Secrets, InventoryError> {
+    let mut secrets: Secrets = BTreeMap::new();
     for index in selected {
         let Some(host) = inventory.hosts.get(*index) else {
             continue;
         };
-        for source in host.services().filter_map(|service| service.token.as_ref()) {
-            if tokens.contains_key(source) {
-                continue;
+        for kind in Kind::ALL {
+            for source in kind.sources(host) {
+                if secrets.contains_key(source) {
+                    continue;
+                }
+                let secret = get(source, kind, LIMIT).map_err(|fault| InventoryError {
+                    file: file.to_owned(),
+                    at: inventory
+                        .settings(*index)
+                        .get(kind.key())
+                        .filter(|(_, origin)| origin.line > 0)
+                        .map(|(_, origin)| (origin.line, 1)),
+                    message: format!("the {} of `{}`: {}", kind.what(), host.name, fault.what),
+                    hint: Some(fault.helps),
+                })?;
+                secrets.insert(source.clone(), secret);
             }
-            let token = get(source, LIMIT).map_err(|fault| InventoryError {
-                file: file.to_owned(),
-                at: inventory
-                    .settings(*index)
-                    .get("service.token")
-                    .map(|(_, origin)| (origin.line, 1)),
-                message: format!("the token of `{}`: {}", host.name, fault.what),
-                hint: Some(fault.helps),
-            })?;
-            tokens.insert(source.clone(), token);
         }
     }
-    Ok(tokens)
+    Ok(secrets)
 }
 
-/// Why a token could not be had, and what helps.
+/// Why a secret could not be had, and what helps.
 #[derive(Debug)]
 struct Fault {
     what: String,
     helps: String,
 }
 
-fn get(source: &TokenSource, limit: Duration) -> Result<Secret, Fault> {
+fn get(source: &SecretSource, kind: Kind, limit: Duration) -> Result<Secret, Fault> {
+    let checked = |text: &str| match kind {
+        Kind::Token => checked_token(text),
+        Kind::Password | Kind::BecomePassword => checked_password(text),
+    };
     match source {
-        TokenSource::Env(name) => {
-            let helps =
-                || format!("set it before the run, e.g. `export {name}=…`, or remove `token`");
+        SecretSource::Asked(what) => ask(what),
+        SecretSource::Env(name) => {
+            let helps = || {
+                format!(
+                    "set it before the run, e.g. `export {name}=…`, or remove `{}`",
+                    kind.what()
+                )
+            };
             match std::env::var_os(name) {
                 None => Err(Fault {
                     what: format!("the environment variable {name} is not set"),
@@ -76,10 +129,10 @@ fn get(source: &TokenSource, limit: Duration) -> Result<Secret, Fault> {
                 }
             }
         }
-        TokenSource::Command(command) => {
+        SecretSource::Command(command) => {
             let fault = |what: String| Fault {
                 what: format!("the command `{command}` {what}"),
-                helps: "run it by hand; it must print the token, and nothing else, on its \
+                helps: "run it by hand; it must print the secret, and nothing else, on its \
                         standard output"
                     .to_owned(),
             };
@@ -90,7 +143,7 @@ fn get(source: &TokenSource, limit: Duration) -> Result<Secret, Fault> {
 }
 
 /// A token is one printable word: anything else would fail on every host, or be somebody's error.
-fn checked(text: &str) -> Result<Secret, &'static str> {
+fn checked_token(text: &str) -> Result<Secret, &'static str> {
     let text = text.trim();
     if text.is_empty() {
         return Err("is empty");
@@ -102,6 +155,49 @@ fn checked(text: &str) -> Result<Secret, &'static str> {
         return Err("is no token: it has blanks or characters that are no ASCII");
     }
     Ok(Secret::new(text.to_owned()))
+}
+
+/// A password is one line. Its blanks are part of it; the newline that ends a command's output is
+/// not.
+fn checked_password(text: &str) -> Result<Secret, &'static str> {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err("is empty");
+    }
+    if text.contains(['\n', '\r', '\0']) {
+        return Err("has more than one line");
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// Asks the operator, who must be there.
+fn ask(what: &str) -> Result<Secret, Fault> {
+    use std::io::IsTerminal as _;
+    let fault = |what: String| {
+        Fault {
+        what,
+        helps: "run it on a terminal, or name a source in the inventory: `{env: NAME}` or `{command: \"…\"}`"
+            .to_owned(),
+    }
+    };
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(fault(format!(
+            "there is no terminal to ask for the {what} on"
+        )));
+    }
+    let said = dialoguer::Password::new()
+        .with_prompt(format!("{} (for every host)", capital(what)))
+        .interact()
+        .map_err(|error| fault(format!("the {what} could not be asked for: {error}")))?;
+    checked_password(&said).map_err(|why| fault(format!("the {what} {why}")))
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
 }
 
 /// Runs a command to its end. Its errors go where ours go, for its questions are for the operator.
@@ -143,7 +239,8 @@ mod tests {
 
     fn of(command: &str) -> Result<Secret, Fault> {
         get(
-            &TokenSource::Command(command.to_owned()),
+            &SecretSource::Command(command.to_owned()),
+            Kind::Token,
             Duration::from_secs(5),
         )
     }
@@ -176,15 +273,15 @@ mod tests {
 
     #[test]
     fn a_command_that_never_ends_is_ended() {
-        let source = TokenSource::Command("exec sleep 1000".to_owned());
-        let fault = get(&source, Duration::from_secs(1)).unwrap_err();
+        let source = SecretSource::Command("exec sleep 1000".to_owned());
+        let fault = get(&source, Kind::Token, Duration::from_secs(1)).unwrap_err();
         assert!(fault.what.contains("within 1 s"), "{fault:?}");
     }
 
     #[test]
     fn a_variable_that_is_not_set_is_told_by_its_name() {
-        let source = TokenSource::Env("CLAWFLEET_NO_SUCH_TOKEN".to_owned());
-        let fault = get(&source, LIMIT).unwrap_err();
+        let source = SecretSource::Env("CLAWFLEET_NO_SUCH_TOKEN".to_owned());
+        let fault = get(&source, Kind::Token, LIMIT).unwrap_err();
         assert!(fault.what.contains("CLAWFLEET_NO_SUCH_TOKEN is not set"));
         assert!(fault.helps.contains("export CLAWFLEET_NO_SUCH_TOKEN="));
     }

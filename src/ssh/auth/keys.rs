@@ -1,0 +1,154 @@
+//! Key files and the certificates beside them. Each is read, and its passphrase asked for, once and
+//! before the first connection.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use russh::keys::{Certificate, PrivateKey, PublicKey};
+
+/// The largest key file that is read, in bytes.
+const MAX_KEY_BYTES: u64 = 64 << 10;
+
+/// Asks the operator for a key's passphrase; `None` where nobody can be asked.
+pub type PassphrasePrompt<'a> = &'a mut dyn FnMut(&Path) -> Option<String>;
+
+/// Why a key file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyFault {
+    /// There is no such file.
+    Missing,
+    /// It cannot be read.
+    Unreadable(String),
+    /// Others than its owner may read it, in octal.
+    Exposed(u32),
+    /// It is encrypted and nobody gave a passphrase.
+    Encrypted,
+    /// The passphrase did not open it.
+    WrongPassphrase,
+    /// It is no private key that we read.
+    NotAKey(String),
+    /// It is a security key's handle: only an agent can ask the device.
+    SecurityKey,
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there is no such file"),
+            Self::Unreadable(why) => write!(f, "cannot be read: {why}"),
+            Self::Exposed(mode) => write!(
+                f,
+                "others may read it (mode {mode:04o}), so it is not used; `chmod 600` it"
+            ),
+            Self::Encrypted => f.write_str(
+                "is encrypted, and there is no terminal to ask for its passphrase; add it to ssh-agent with `ssh-add`",
+            ),
+            Self::WrongPassphrase => f.write_str("the passphrase does not open it"),
+            Self::NotAKey(why) => write!(f, "is not a private key that can be read: {why}"),
+            Self::SecurityKey => f.write_str(
+                "is a security key (sk), which only an agent can use; add it with `ssh-add`",
+            ),
+        }
+    }
+}
+
+/// A key file as far as it could be read.
+#[derive(Debug, Clone)]
+pub(super) struct KeyFile {
+    /// The private key, or why there is none.
+    pub(super) key: Result<Arc<PrivateKey>, KeyFault>,
+    /// Its public half, which `FILE.pub` tells even where the key is locked.
+    pub(super) public: Option<PublicKey>,
+    /// `FILE-cert.pub`.
+    pub(super) certificate: Option<Certificate>,
+}
+
+impl KeyFile {
+    /// Reads a key file. `held` says whether an agent holds the key: then nobody is asked for a
+    /// passphrase.
+    pub(super) fn read(
+        path: &Path,
+        held: impl Fn(&PublicKey) -> bool,
+        prompt: PassphrasePrompt<'_>,
+    ) -> Self {
+        let public = read_small(&beside(path, ".pub"))
+            .ok()
+            .and_then(|text| PublicKey::from_openssh(text.trim()).ok());
+        let certificate = read_certificate(&beside(path, "-cert.pub")).ok();
+        let key = if public.as_ref().is_some_and(held) {
+            Err(KeyFault::Encrypted)
+        } else {
+            load(path, prompt)
+        };
+        let public = match &key {
+            Ok(key) => Some(key.public_key().clone()),
+            Err(_) => public,
+        };
+        Self {
+            key,
+            public,
+            certificate,
+        }
+    }
+}
+
+/// Reads a user certificate.
+pub(super) fn read_certificate(path: &Path) -> Result<Certificate, KeyFault> {
+    let text = read_small(path)?;
+    Certificate::from_openssh(text.trim())
+        .map_err(|error| KeyFault::NotAKey(format!("no certificate: {error}")))
+}
+
+pub(super) fn same_key(a: &PublicKey, b: &PublicKey) -> bool {
+    // The comment is part of a key's equality, so the data alone is compared.
+    a.key_data() == b.key_data()
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn unreadable(error: &std::io::Error) -> KeyFault {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => KeyFault::Missing,
+        _ => KeyFault::Unreadable(error.to_string()),
+    }
+}
+
+/// Reads a file that is no pipe or device, and no larger than keys are.
+fn read_small(path: &Path) -> Result<String, KeyFault> {
+    let data = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
+    if !data.is_file() {
+        return Err(KeyFault::NotAKey("it is not a file".into()));
+    }
+    if data.len() > MAX_KEY_BYTES {
+        return Err(KeyFault::NotAKey("it is larger than 64 KiB".into()));
+    }
+    std::fs::read_to_string(path).map_err(|error| unreadable(&error))
+}
+
+fn load(path: &Path, prompt: PassphrasePrompt<'_>) -> Result<Arc<PrivateKey>, KeyFault> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let data = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
+    // ssh refuses such a key, and whoever can read it has the hosts.
+    let mode = data.permissions().mode() & 0o777;
+    if data.is_file() && mode & 0o077 != 0 {
+        return Err(KeyFault::Exposed(mode));
+    }
+    let text = read_small(path)?;
+    let key = match russh::keys::decode_secret_key(&text, None) {
+        Err(russh::keys::Error::KeyIsEncrypted) => {
+            let passphrase = prompt(path).ok_or(KeyFault::Encrypted)?;
+            russh::keys::decode_secret_key(&text, Some(&passphrase))
+                .map_err(|_| KeyFault::WrongPassphrase)?
+        }
+        other => other.map_err(|error| KeyFault::NotAKey(error.to_string()))?,
+    };
+    if key.algorithm().as_str().starts_with("sk-") {
+        return Err(KeyFault::SecurityKey);
+    }
+    Ok(Arc::new(key))
+}

@@ -1,0 +1,386 @@
+//! One login: keys, the server's questions, a password, in the order that the settings say and as
+//! far as the server goes along.
+
+use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::ssh_encoding::Encode as _;
+use russh::keys::ssh_key::private::KeypairData;
+use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, signature};
+use russh::{MethodKind, MethodSet};
+use std::sync::Arc;
+
+use super::agent::SignError;
+use super::keyring::{Holder, Keyring, Offer};
+use super::passwords::{Attempt, LoginPassword};
+use crate::model::{AuthMethod, Secret, SshSettings};
+use crate::ssh::handler::Handler;
+
+/// Rounds of questions that a server may put. PAM's longest chains have two or three.
+const MAX_ROUNDS: usize = 8;
+
+/// Steps of a login that takes several factors.
+const MAX_STEPS: usize = 6;
+
+/// Words by which a question asks for a password. What asks for anything else gets no password:
+/// a second factor is not guessed.
+const PASSWORD_WORDS: [&str; 8] = [
+    "password",
+    "passwort",
+    "mot de passe",
+    "contraseña",
+    "senha",
+    "пароль",
+    "密码",
+    "密碼",
+];
+
+/// Why a login failed.
+#[derive(Debug)]
+pub(in crate::ssh) enum LogInError {
+    /// The server accepted nothing that was offered.
+    Refused(Refusal),
+    /// The connection ended.
+    Lost(String),
+}
+
+/// What was offered in vain.
+#[derive(Debug, Default)]
+pub(in crate::ssh) struct Refusal {
+    /// What was offered, for people.
+    pub(in crate::ssh) offered: Vec<String>,
+    /// What was not, and why.
+    pub(in crate::ssh) unusable: Vec<String>,
+    /// The ways in that the server still names; none if it hung up.
+    pub(in crate::ssh) methods: String,
+}
+
+enum Answer {
+    Welcome,
+    Refused { remaining: MethodSet, partial: bool },
+    NotTried(String),
+}
+
+/// A login in progress.
+pub(in crate::ssh) struct LogIn<'a> {
+    keyring: &'a Keyring,
+    settings: &'a SshSettings,
+    session: &'a mut Handle<Handler>,
+    refusal: Refusal,
+    keys: std::vec::IntoIter<Offer>,
+    remaining: Option<MethodSet>,
+    password: Option<Arc<LoginPassword>>,
+}
+
+impl<'a> LogIn<'a> {
+    pub(in crate::ssh) fn new(
+        keyring: &'a Keyring,
+        settings: &'a SshSettings,
+        session: &'a mut Handle<Handler>,
+    ) -> Self {
+        let offers = keyring.offers(settings);
+        let mut refusal = Refusal {
+            unusable: offers.unusable,
+            ..Refusal::default()
+        };
+        if offers.left_out > 0 {
+            refusal.unusable.push(format!(
+                "{} more: servers end a login after six tries; name the right key with `identity`, or set IdentitiesOnly",
+                offers.left_out
+            ));
+        }
+        Self {
+            keyring,
+            settings,
+            session,
+            refusal,
+            keys: offers.keys.into_iter(),
+            remaining: None,
+            password: keyring.passwords.for_login(&settings.name).cloned(),
+        }
+    }
+
+    /// Logs in.
+    pub(in crate::ssh) async fn run(mut self) -> Result<(), LogInError> {
+        for _ in 0..MAX_STEPS {
+            let mut stepped = false;
+            for method in &self.settings.methods {
+                if !self.takes(*method) {
+                    continue;
+                }
+                match self.method(*method).await? {
+                    Step::In => return Ok(()),
+                    // One factor of several: the ways in are looked at from the start.
+                    Step::Further => {
+                        stepped = true;
+                        break;
+                    }
+                    Step::No => {}
+                }
+            }
+            if !stepped {
+                break;
+            }
+        }
+        if let Some(remaining) = &self.remaining {
+            let names: Vec<String> = remaining.iter().map(String::from).collect();
+            self.refusal.methods = names.join(",");
+        }
+        Err(LogInError::Refused(self.refusal))
+    }
+
+    /// Whether the server still takes a method. Before the first answer any is worth a try.
+    fn takes(&self, method: AuthMethod) -> bool {
+        let kind = match method {
+            AuthMethod::PublicKey => MethodKind::PublicKey,
+            AuthMethod::KeyboardInteractive => MethodKind::KeyboardInteractive,
+            AuthMethod::Password => MethodKind::Password,
+        };
+        self.remaining
+            .as_ref()
+            .is_none_or(|remaining| remaining.contains(&kind))
+    }
+
+    async fn method(&mut self, method: AuthMethod) -> Result<Step, LogInError> {
+        match method {
+            AuthMethod::PublicKey => self.by_keys().await,
+            AuthMethod::KeyboardInteractive | AuthMethod::Password => {
+                self.by_password(method).await
+            }
+        }
+    }
+
+    async fn by_keys(&mut self) -> Result<Step, LogInError> {
+        while let Some(offer) = self.keys.next() {
+            let (name, fingerprint) = (offer.name.clone(), offer.fingerprint());
+            let answer = self.offer(offer).await?;
+            if matches!(answer, Answer::Welcome) {
+                self.keyring.worked(self.settings, fingerprint);
+            }
+            match self.note(name, answer) {
+                Step::No if self.hung_up() || !self.takes(AuthMethod::PublicKey) => {
+                    return Ok(Step::No);
+                }
+                Step::No => {}
+                step => return Ok(step),
+            }
+        }
+        Ok(Step::No)
+    }
+
+    async fn by_password(&mut self, method: AuthMethod) -> Result<Step, LogInError> {
+        let Some(password) = self.password.clone() else {
+            return Ok(Step::No);
+        };
+        let attempt = password.attempt().await;
+        if matches!(attempt, Attempt::GivenUp) {
+            self.refusal.unusable.push(
+                "the password: other hosts refused it, and one more failure may lock the account"
+                    .to_owned(),
+            );
+            self.password = None;
+            return Ok(Step::No);
+        }
+        let (answer, said) = match method {
+            AuthMethod::KeyboardInteractive => self.questions(password.secret()).await?,
+            _ => {
+                let user = self.settings.user.clone();
+                let sent = self
+                    .session
+                    .authenticate_password(user, password.secret().expose());
+                (answer_of(sent.await.map_err(lost)?), true)
+            }
+        };
+        if said {
+            let accepted = match &answer {
+                Answer::Welcome => true,
+                Answer::Refused { partial, .. } => *partial,
+                Answer::NotTried(_) => false,
+            };
+            password.answered(attempt, accepted);
+            // Once is enough: the same word would be as wrong a second time.
+            self.password = None;
+        }
+        Ok(self.note(format!("the password ({})", method.id()), answer))
+    }
+
+    /// Notes an answer for the error that may follow.
+    fn note(&mut self, name: String, answer: Answer) -> Step {
+        match answer {
+            Answer::Welcome => Step::In,
+            Answer::NotTried(why) => {
+                self.refusal.offered.push(format!("{name} ({why})"));
+                Step::No
+            }
+            Answer::Refused { remaining, partial } => {
+                self.remaining = Some(remaining);
+                self.refusal.offered.push(if partial {
+                    format!("{name} (accepted, and the server wants a second factor)")
+                } else {
+                    name
+                });
+                if partial { Step::Further } else { Step::No }
+            }
+        }
+    }
+
+    /// An empty list is russh's way to tell that the connection is gone.
+    fn hung_up(&self) -> bool {
+        self.remaining
+            .as_ref()
+            .is_some_and(|remaining| remaining.is_empty())
+    }
+
+    async fn offer(&mut self, offer: Offer) -> Result<Answer, LogInError> {
+        let user = self.settings.user.clone();
+        let hash = rsa_hash(self.session, offer.key.algorithm().is_rsa())
+            .await
+            .map_err(lost)?;
+        let signed = match (offer.holder, offer.certificate) {
+            (Holder::File(key), None) => {
+                let key = PrivateKeyWithHashAlg::new(key, hash);
+                let sent = self.session.authenticate_publickey(user, key);
+                return Ok(answer_of(sent.await.map_err(lost)?));
+            }
+            (Holder::File(key), Some(certificate)) => {
+                let mut signer = FileSigner(key);
+                self.session
+                    .authenticate_certificate_with(user, certificate, hash, &mut signer)
+                    .await
+            }
+            (Holder::Agent(mut signer), None) => {
+                self.session
+                    .authenticate_publickey_with(user, offer.key, hash, &mut signer)
+                    .await
+            }
+            (Holder::Agent(mut signer), Some(certificate)) => {
+                self.session
+                    .authenticate_certificate_with(user, certificate, hash, &mut signer)
+                    .await
+            }
+        };
+        Ok(match signed {
+            Ok(result) => answer_of(result),
+            Err(error) => Answer::NotTried(error.to_string()),
+        })
+    }
+
+    /// Answers what the server asks, if it asks for a password. Returns whether the password was
+    /// said.
+    async fn questions(&mut self, password: &Secret) -> Result<(Answer, bool), LogInError> {
+        let user = self.settings.user.clone();
+        let mut said = false;
+        let mut reply = self
+            .session
+            .authenticate_keyboard_interactive_start(user, None)
+            .await
+            .map_err(lost)?;
+        for _ in 0..MAX_ROUNDS {
+            let prompts = match reply {
+                KeyboardInteractiveAuthResponse::Success => return Ok((Answer::Welcome, said)),
+                KeyboardInteractiveAuthResponse::Failure {
+                    remaining_methods,
+                    partial_success,
+                } => {
+                    let answer = Answer::Refused {
+                        remaining: remaining_methods,
+                        partial: partial_success,
+                    };
+                    return Ok((answer, said));
+                }
+                KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => prompts,
+            };
+            let answers = match prompts.as_slice() {
+                [] => Vec::new(),
+                [one] if !said && !one.echo && asks_password(&one.prompt) => {
+                    said = true;
+                    vec![password.expose().to_owned()]
+                }
+                [first, ..] => {
+                    let question: String = first.prompt.trim().chars().take(80).collect();
+                    let why = format!(
+                        "the server asks `{question}`, which nobody can answer for a whole fleet"
+                    );
+                    return Ok((Answer::NotTried(why), said));
+                }
+            };
+            reply = self
+                .session
+                .authenticate_keyboard_interactive_respond(answers)
+                .await
+                .map_err(lost)?;
+        }
+        Ok((
+            Answer::NotTried("the server never ends its questions".to_owned()),
+            said,
+        ))
+    }
+}
+
+enum Step {
+    In,
+    Further,
+    No,
+}
+
+fn asks_password(prompt: &str) -> bool {
+    let prompt = prompt.to_lowercase();
+    PASSWORD_WORDS.iter().any(|word| prompt.contains(word))
+}
+
+fn lost(error: russh::Error) -> LogInError {
+    LogInError::Lost(error.to_string())
+}
+
+fn answer_of(result: AuthResult) -> Answer {
+    match result {
+        AuthResult::Success => Answer::Welcome,
+        AuthResult::Failure {
+            remaining_methods,
+            partial_success,
+        } => Answer::Refused {
+            remaining: remaining_methods,
+            partial: partial_success,
+        },
+    }
+}
+
+/// RSA keys must say which hash they sign with; without one they would sign with SHA-1, which
+/// servers refuse at the price of one try. Asking the server costs up to a second where it does
+/// not tell, so only RSA keys ask.
+async fn rsa_hash(
+    session: &Handle<Handler>,
+    is_rsa: bool,
+) -> Result<Option<HashAlg>, russh::Error> {
+    if !is_rsa {
+        return Ok(None);
+    }
+    let best = session.best_supported_rsa_hash().await?;
+    Ok(best.flatten().or(Some(HashAlg::Sha512)))
+}
+
+/// Signs with a key file for a certificate. russh's own way for files announces RSA certificates
+/// by their SHA-1 name, which servers refuse.
+struct FileSigner(Arc<PrivateKey>);
+
+impl russh::Signer for FileSigner {
+    type Error = SignError;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        hash: Option<HashAlg>,
+        mut data: Vec<u8>,
+    ) -> Result<Vec<u8>, Self::Error> {
+        use russh::keys::ssh_key::{Error, Signature};
+        use signature::Signer as _;
+        let signed: Result<Signature, _> = match self.0.key_data() {
+            KeypairData::Rsa(pair) => (pair, hash).try_sign(&data),
+            other => other.try_sign(&data),
+        };
+        let signature = signed.map_err(|_| Error::Crypto)?;
+        let mut encoded = Vec::new();
+        signature.encode(&mut encoded).map_err(Error::from)?;
+        encoded.encode(&mut data).map_err(Error::from)?;
+        Ok(data)
+    }
+}

@@ -1,0 +1,12 @@
+//! Logging in: which keys are offered to a host and in which order, and what answers its questions.
+
+mod agent;
+mod keyring;
+mod keys;
+mod log_in;
+mod passwords;
+
+pub use keyring::{AgentSockets, Keyring};
+pub use keys::{KeyFault, PassphrasePrompt};
+pub(super) use log_in::{LogIn, LogInError, Refusal};
+pub use passwords::{Attempt, LoginPassword, Passwords};

@@ -1,0 +1,132 @@
+//! Jump hosts: one connection each, which all hosts behind it share.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use russh::ChannelOpenFailure;
+use tokio::time::timeout;
+
+use super::connect::{Link, SshTransport};
+use super::{StageClock, Stream, words};
+use crate::model::{HostOutcome, SshSettings, Stage, Timeouts};
+
+/// How often a jump is connected to anew that worked and was lost.
+const RECONNECTS: u8 = 2;
+
+/// The jumps of a run.
+#[derive(Default)]
+pub(super) struct Jumps(Mutex<HashMap<SshSettings, Arc<tokio::sync::Mutex<Jump>>>>);
+
+impl fmt::Debug for Jumps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Jumps")
+    }
+}
+
+/// One jump host.
+#[derive(Default)]
+struct Jump {
+    link: Option<Arc<Link>>,
+    /// Why it cannot be had; then nobody tries again.
+    down: Option<HostOutcome>,
+    connects: u8,
+}
+
+impl Jumps {
+    fn slot(&self, jump: &SshSettings) -> Arc<tokio::sync::Mutex<Jump>> {
+        let mut jumps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(jumps.entry(jump.clone()).or_default())
+    }
+
+    /// Says good-bye to every jump, the last on each way first.
+    pub(super) async fn close(&self) {
+        let mut slots: Vec<_> = {
+            let mut jumps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            jumps.drain().collect()
+        };
+        slots.sort_by_key(|(settings, _)| std::cmp::Reverse(settings.jumps().len()));
+        for (_, slot) in slots {
+            if let Some(link) = slot.lock().await.link.take().and_then(Arc::into_inner) {
+                link.close().await;
+            }
+        }
+    }
+}
+
+impl SshTransport {
+    /// Returns the connection to a jump host. The first who needs it makes it, the others wait; a
+    /// failure is everybody's and is not repeated.
+    ///
+    /// A chain of jumps is a recursion, so its future is boxed.
+    pub(super) fn jump<'a>(
+        &'a self,
+        jump: &'a SshSettings,
+        timeouts: &'a Timeouts,
+    ) -> Pin<Box<dyn Future<Output = Result<Arc<Link>, HostOutcome>> + Send + 'a>> {
+        Box::pin(async move {
+            let slot = self.jumps.slot(jump);
+            let mut slot = slot.lock().await;
+            if let Some(why) = &slot.down {
+                return Err(why.clone());
+            }
+            if let Some(link) = slot.link.as_ref().filter(|link| !link.handle.is_closed()) {
+                return Ok(Arc::clone(link));
+            }
+            if slot.connects > RECONNECTS {
+                let why = slot.link.take().and_then(|link| link.goodbye());
+                let lost = StageClock::start(Stage::Exec).error(format!(
+                    "the connection was lost again and again{}",
+                    why.map(|why| format!(": {why}")).unwrap_or_default()
+                ));
+                let down = words::of_jump(jump, HostOutcome::Failed(lost));
+                slot.down = Some(down.clone());
+                return Err(down);
+            }
+            slot.connects += 1;
+            match self.connect_jump(jump, timeouts).await {
+                Ok(link) => {
+                    let link = Arc::new(link);
+                    slot.link = Some(Arc::clone(&link));
+                    Ok(link)
+                }
+                Err(outcome) => {
+                    slot.down = Some(outcome.clone());
+                    Err(outcome)
+                }
+            }
+        })
+    }
+
+    async fn connect_jump(
+        &self,
+        jump: &SshSettings,
+        timeouts: &Timeouts,
+    ) -> Result<Link, HostOutcome> {
+        let admission = self.way(jump, timeouts).await?;
+        let clock = Arc::new(StageClock::start(Stage::Dns));
+        tracing::debug!(jump = %words::target(jump), "connecting to a jump host");
+        self.log_in(jump, timeouts, &clock, &admission)
+            .await
+            .map_err(|outcome| words::of_jump(jump, outcome))
+    }
+}
+
+/// Connects from a jump host to the next one. `Err(None)` is a jump that is lost or silent.
+pub(super) async fn through(
+    link: &Link,
+    to: &SshSettings,
+    limit: Duration,
+) -> Result<Stream, Option<ChannelOpenFailure>> {
+    let open =
+        link.handle
+            .channel_open_direct_tcpip(&to.host_name, u32::from(to.port), "127.0.0.1", 0);
+    match timeout(limit, open).await {
+        Ok(Ok(channel)) => Ok(Box::new(channel.into_stream())),
+        Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(Some(reason)),
+        Ok(Err(_)) | Err(_) => Err(None),
+    }
+}

@@ -1,0 +1,212 @@
+//! Sessions over SSH.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client::Msg;
+use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelWriteHalf};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::connect::Link;
+use super::exec::{Command, Conversation, ExecEnd, ExecOutput, Reply, append_capped};
+use super::{ForwardError, Session, StageClock, Stream};
+use crate::model::{Host, Stage};
+
+/// A logged-in SSH connection.
+pub struct SshSession {
+    link: Link,
+    clock: Arc<StageClock>,
+    channel_timeout: Duration,
+    environment: Vec<(String, String)>,
+}
+
+impl SshSession {
+    pub(super) fn new(link: Link, clock: Arc<StageClock>, host: &Host) -> Self {
+        Self {
+            link,
+            clock,
+            channel_timeout: host.timeouts.channel,
+            environment: host.ssh.environment.clone(),
+        }
+    }
+
+    fn lost(&self, fallback: &str) -> String {
+        self.link.goodbye().unwrap_or_else(|| fallback.to_owned())
+    }
+
+    async fn open(&self) -> Result<Channel<Msg>, ExecEnd> {
+        let open = self.link.handle.channel_open_session();
+        match timeout(self.channel_timeout, open).await {
+            Ok(Ok(channel)) => Ok(channel),
+            Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(ExecEnd::Refused(format!(
+                "the server opens no session channel: {reason:?}"
+            ))),
+            Ok(Err(error)) => Err(ExecEnd::Lost(self.lost(&error.to_string()))),
+            Err(_) => Err(ExecEnd::TimedOut),
+        }
+    }
+
+    /// Starts a command and sends what it may have at once.
+    async fn begin(
+        &self,
+        to_host: &ChannelWriteHalf<Msg>,
+        command: &Command<'_>,
+    ) -> Result<(), russh::Error> {
+        for (name, value) in &self.environment {
+            to_host
+                .set_env(false, name.as_str(), value.as_str())
+                .await?;
+        }
+        to_host.exec(true, command.line).await?;
+        if command.dialogue.is_some() {
+            return Ok(());
+        }
+        send_input(to_host, command).await
+    }
+}
+
+async fn send_input(
+    to_host: &ChannelWriteHalf<Msg>,
+    command: &Command<'_>,
+) -> Result<(), russh::Error> {
+    to_host.data_bytes(command.stdin.to_owned()).await?;
+    to_host.eof().await
+}
+
+/// A command whose output is being read.
+struct Running<'a> {
+    command: Command<'a>,
+    conversation: Option<Conversation<'a>>,
+    output: ExecOutput,
+    end: Option<ExecEnd>,
+}
+
+impl Running<'_> {
+    async fn hear(&mut self, message: ChannelMsg) -> Reply {
+        match message {
+            ChannelMsg::Data { data } => {
+                let cap = self.command.stdout_cap;
+                if !append_capped(&mut self.output.stdout, &data, cap) {
+                    return Reply::End(ExecEnd::Capped);
+                }
+            }
+            ChannelMsg::ExtendedData { data, .. } => {
+                append_capped(&mut self.output.stderr, &data, self.command.stderr_cap);
+                if let Some(conversation) = &mut self.conversation {
+                    return conversation.hear(&data).await;
+                }
+            }
+            ChannelMsg::ExitStatus { exit_status } => {
+                self.end = Some(ExecEnd::Exited(exit_status));
+            }
+            ChannelMsg::ExitSignal { signal_name, .. } => {
+                self.end = Some(ExecEnd::Signalled(format!("{signal_name:?}")));
+            }
+            ChannelMsg::Failure => {
+                return Reply::End(ExecEnd::Refused(
+                    "the server refused to run a command".into(),
+                ));
+            }
+            // Neither the end of the output nor success is the end of the command.
+            _ => {}
+        }
+        Reply::Nothing
+    }
+
+    fn finish(mut self, end: ExecEnd) -> ExecOutput {
+        if let Some(conversation) = &mut self.conversation {
+            if matches!(end, ExecEnd::Exited(_) | ExecEnd::Signalled(_)) {
+                conversation.ended();
+            }
+            self.output.password_sent = conversation.password_sent;
+            self.output.ready = conversation.ready;
+        }
+        self.output.end = end;
+        self.output
+    }
+}
+
+impl Session for SshSession {
+    async fn exec(&self, command: Command<'_>, deadline: Instant) -> ExecOutput {
+        self.clock.enter(Stage::Channel);
+        let channel = match self.open().await {
+            Ok(channel) => channel,
+            Err(end) => return ExecOutput::nothing(end),
+        };
+        self.clock.enter(match command.dialogue {
+            Some(_) => Stage::Become,
+            None => Stage::Exec,
+        });
+        let (mut from_host, to_host) = channel.split();
+        let mut running = Running {
+            command,
+            conversation: command.dialogue.map(Conversation::new),
+            output: ExecOutput::nothing(ExecEnd::TimedOut),
+            end: None,
+        };
+        let talk = async {
+            // Input and output flow at once: writing without reading stalls both on full windows.
+            let mut writing: Writing<'_> = Box::pin(self.begin(&to_host, &command));
+            let mut busy = true;
+            loop {
+                let message = tokio::select! {
+                    written = &mut writing, if busy => {
+                        busy = false;
+                        if let Err(error) = written {
+                            tracing::debug!(%error, "writing to the channel");
+                        }
+                        continue;
+                    }
+                    message = from_host.wait() => message,
+                };
+                let reply = match message {
+                    None | Some(ChannelMsg::Close) => {
+                        return running.end.take().unwrap_or_else(|| {
+                            ExecEnd::Lost(self.lost("the channel closed without an exit status"))
+                        });
+                    }
+                    Some(message) => running.hear(message).await,
+                };
+                match reply {
+                    Reply::Nothing => continue,
+                    Reply::End(end) => return end,
+                    Reply::Password(line) => writing = Box::pin(to_host.data_bytes(line)),
+                    Reply::Input => {
+                        self.clock.enter(Stage::Exec);
+                        writing = Box::pin(send_input(&to_host, &command));
+                    }
+                }
+                busy = true;
+            }
+        };
+        let end = timeout_at(deadline, talk).await;
+        running.finish(end.unwrap_or(ExecEnd::TimedOut))
+    }
+
+    async fn forward(&self, address: &str, port: u16) -> Result<Stream, ForwardError> {
+        let open =
+            self.link
+                .handle
+                .channel_open_direct_tcpip(address, u32::from(port), "127.0.0.1", 0);
+        match timeout(self.channel_timeout, open).await {
+            Ok(Ok(channel)) => Ok(Box::new(channel.into_stream())),
+            Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(match reason {
+                ChannelOpenFailure::ConnectFailed => ForwardError::Refused,
+                other => ForwardError::Forbidden(format!("{other:?}")),
+            }),
+            Ok(Err(error)) => Err(ForwardError::Lost(self.lost(&error.to_string()))),
+            Err(_) => Err(ForwardError::Lost(
+                "the channel was not opened in time".into(),
+            )),
+        }
+    }
+
+    async fn close(self) {
+        self.link.close().await;
+    }
+}
+
+/// What is being written.
+type Writing<'a> = Pin<Box<dyn Future<Output = Result<(), russh::Error>> + Send + 'a>>;

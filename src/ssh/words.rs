@@ -1,0 +1,248 @@
+//! What failed connections mean, said for operators.
+
+use std::borrow::Cow;
+use std::sync::Mutex;
+
+use russh::ChannelOpenFailure;
+
+use super::StageClock;
+use super::auth::{LogInError, Refusal};
+use super::connect::Link;
+use super::dial::io_words;
+use super::handler::Learned;
+use super::known_hosts::{KeyVerdict, ServerName};
+use crate::model::{HostError, HostOutcome, SshSettings, Stage};
+
+/// Returns a server as a person would write it.
+pub(super) fn target(settings: &SshSettings) -> String {
+    let SshSettings {
+        user,
+        host_name,
+        port,
+        ..
+    } = settings;
+    match port {
+        22 => format!("{user}@{host_name}"),
+        port => format!("{user}@{host_name}:{port}"),
+    }
+}
+
+/// Makes a jump's failure one of the hosts behind it: the same words for each of them, so that they
+/// are shown as one.
+pub(super) fn of_jump(jump: &SshSettings, outcome: HostOutcome) -> HostOutcome {
+    let behind = |error: HostError| match error.via {
+        // A jump before this one is down; that is where to look.
+        Some(_) => error,
+        None => HostError {
+            message: format!("jump host {}: {}", target(jump), error.message),
+            via: Some(jump.name.clone()),
+            ..error
+        },
+    };
+    match outcome {
+        HostOutcome::Unreachable(error) => HostOutcome::Unreachable(behind(error)),
+        HostOutcome::AuthFailed(error) => HostOutcome::AuthFailed(behind(error)),
+        HostOutcome::HostKeyRejected(error) => HostOutcome::HostKeyRejected(behind(error)),
+        HostOutcome::TimedOut(error) => HostOutcome::TimedOut(behind(error)),
+        HostOutcome::Failed(error) => HostOutcome::Failed(behind(error)),
+        other => other,
+    }
+}
+
+/// A jump host did not connect us to the next one.
+pub(super) fn not_forwarded(
+    settings: &SshSettings,
+    jump: &SshSettings,
+    clock: &StageClock,
+    link: &Link,
+    reason: Option<ChannelOpenFailure>,
+) -> HostOutcome {
+    let by = target(jump);
+    let to = format!("{}:{}", settings.host_name, settings.port);
+    match reason {
+        Some(ChannelOpenFailure::ConnectFailed) => HostOutcome::Unreachable(
+            clock
+                .error(format!("jump host {by} cannot connect to {to}"))
+                .hint("is the host up, and does its name resolve on the jump host?"),
+        ),
+        Some(ChannelOpenFailure::AdministrativelyProhibited) => HostOutcome::Unreachable(
+            clock
+                .error(format!("jump host {by} forwards no connection to {to}"))
+                .hint("see AllowTcpForwarding and PermitOpen in its sshd_config"),
+        ),
+        Some(other) => HostOutcome::Unreachable(clock.error(format!(
+            "jump host {by} opens no channel to {to}: {other:?}"
+        ))),
+        None if link.handle.is_closed() => HostOutcome::Unreachable(clock.error(format!(
+            "the connection to jump host {by} was lost{}",
+            link.goodbye()
+                .map(|why| format!(": {why}"))
+                .unwrap_or_default()
+        ))),
+        None => HostOutcome::TimedOut(clock.error(format!(
+            "no answer to the TCP connect that jump host {by} makes to {to}"
+        ))),
+    }
+}
+
+/// Whether a server's first words say that too many logins are in flight. sshd says so from 8.5
+/// on; before, and behind a proxy, it only hangs up.
+pub(super) fn is_busy(head: &[u8], proxied: bool) -> bool {
+    head.starts_with(b"Exceeded MaxStartups") || (proxied && head.is_empty())
+}
+
+/// What was heard before the handshake ended.
+pub(super) struct Heard<'a> {
+    /// The server's first bytes.
+    pub(super) head: &'a [u8],
+    /// What the proxy command said, as the end of a sentence.
+    pub(super) proxy: &'a str,
+}
+
+/// What a failed handshake means. russh reports most of them as "disconnected", so the host key
+/// verdict and the server's first bytes tell more than its error.
+pub(super) fn handshake_failed(
+    settings: &SshSettings,
+    clock: &StageClock,
+    learned: &Mutex<Learned>,
+    heard: &Heard<'_>,
+    error: &russh::Error,
+) -> HostOutcome {
+    let (key, goodbye) = match learned.lock() {
+        Ok(mut learned) => (learned.key.take(), learned.goodbye.take()),
+        Err(_) => (None, None),
+    };
+    if let Some(verdict) = key.filter(|verdict| *verdict != KeyVerdict::Known) {
+        return host_key_rejected(settings, clock, verdict);
+    }
+    if clock.current() == Stage::Banner {
+        let said = String::from_utf8_lossy(heard.head);
+        let said = said.lines().next().unwrap_or_default().trim();
+        return HostOutcome::Unreachable(clock.error(if said.is_empty() {
+            format!(
+                "the server closed the connection before its SSH banner{}",
+                heard.proxy
+            )
+        } else {
+            format!("this is no SSH server; it says `{said}`")
+        }));
+    }
+    let words = match error {
+        russh::Error::NoCommonAlgo { kind, theirs, .. } => format!(
+            "no common {kind:?} algorithm; the server offers {}",
+            theirs.join(", ")
+        ),
+        russh::Error::IO(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "the server closed the connection in the key exchange".to_owned()
+        }
+        russh::Error::IO(error) => io_words(error),
+        russh::Error::Disconnect | russh::Error::HUP => match goodbye {
+            Some(goodbye) if !goodbye.is_empty() => {
+                format!("the server ended the key exchange: {goodbye}")
+            }
+            _ => "the server closed the connection in the key exchange".to_owned(),
+        },
+        other => other.to_string(),
+    };
+    HostOutcome::Unreachable(clock.error(words))
+}
+
+fn host_key_rejected(
+    settings: &SshSettings,
+    clock: &StageClock,
+    verdict: KeyVerdict,
+) -> HostOutcome {
+    let quote =
+        |word: &str| shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned);
+    let file = settings.host_keys.user_files.first().map_or_else(
+        || "~/.ssh/known_hosts".to_owned(),
+        |file| quote(&file.display().to_string()),
+    );
+    let enrol = format!(
+        "ssh-keyscan -p {} {} >> {file}",
+        settings.port,
+        quote(&settings.host_name)
+    );
+    let name = ServerName::of(settings);
+    let (message, hint) = match verdict {
+        KeyVerdict::Unknown {
+            algorithm,
+            fingerprint,
+        } => (
+            format!("unknown host key {algorithm} {fingerprint}"),
+            format!("if the fingerprint is right, enrol it: {enrol}"),
+        ),
+        KeyVerdict::Changed {
+            algorithm,
+            fingerprint,
+            known_at: (known, line),
+        } => (
+            format!(
+                "HOST KEY CHANGED: it now shows {algorithm} {fingerprint}, another key is known at {}:{line}",
+                known.display()
+            ),
+            format!(
+                "if the host was re-installed: ssh-keygen -R {} -f {}, then {enrol}; if not, somebody may be in between",
+                quote(name.as_str()),
+                quote(&known.display().to_string())
+            ),
+        ),
+        KeyVerdict::Revoked {
+            fingerprint,
+            at: (at, line),
+        } => (
+            format!(
+                "the host shows a key that is revoked at {}:{line}: {fingerprint}",
+                at.display()
+            ),
+            "the host needs a new host key".to_owned(),
+        ),
+        KeyVerdict::Unsupported | KeyVerdict::Known => (
+            "the host shows a certificate that was not asked for".to_owned(),
+            "host certificates are not supported yet".to_owned(),
+        ),
+    };
+    HostOutcome::HostKeyRejected(clock.error(message).hint(hint))
+}
+
+pub(super) fn log_in_failed(
+    settings: &SshSettings,
+    clock: &StageClock,
+    learned: &Mutex<Learned>,
+    error: LogInError,
+) -> HostOutcome {
+    let goodbye = learned
+        .lock()
+        .ok()
+        .and_then(|mut learned| learned.goodbye.take());
+    match error {
+        LogInError::Refused(Refusal {
+            offered,
+            unusable,
+            methods,
+        }) => {
+            let mut message = format!("{} refused {}", settings.user, offered.join(", "));
+            if methods.is_empty() {
+                message = format!(
+                    "the server closed the connection during the login{}",
+                    goodbye
+                        .map(|words| format!(": {words}"))
+                        .unwrap_or_default()
+                );
+            } else if methods != "publickey" {
+                message += &format!("; the server takes {methods}");
+            }
+            for fault in unusable {
+                message += &format!("; not offered: {fault}");
+            }
+            HostOutcome::AuthFailed(clock.error(message).hint(format!(
+                "check that {}'s authorized_keys on the host holds one of these keys",
+                settings.user
+            )))
+        }
+        LogInError::Lost(why) => HostOutcome::AuthFailed(clock.error(format!(
+            "the connection ended during the login: {}",
+            goodbye.unwrap_or(why)
+        ))),
+    }
+}
