@@ -141,7 +141,13 @@ fn headline(host: &HostReport, first: bool, findings: &[&Finding]) -> String {
         other if first => {
             let stage = other
                 .error()
-                .map(|error| format!(" ({})", error.stage.id()))
+                .map(|error| match &error.via {
+                    None => format!(" ({})", error.stage.id()),
+                    Some(jump) => {
+                        let jump = super::sanitize(jump);
+                        format!(" (jump host {}: {})", shorten(&jump, 30), error.stage.id())
+                    }
+                })
                 .unwrap_or_default();
             words.push(format!("{}{stage}", other.id()));
         }

@@ -1,6 +1,6 @@
 //! The report for people: the verdict, the table, then each class of finding once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
 use super::fold::{self, Row};
 use super::style::{self, Style};
-use super::text::{count, sanitize, span};
+use super::text::{count, sanitize, shorten, span};
 use super::words;
 use crate::diagnose::explain;
 use crate::model::{Class, Finding, HostReport, Report, Verdict};
@@ -60,7 +60,11 @@ fn headline(report: &Report, style: Style) -> String {
         parts.push(format!("{} of {of_all} broken", summary.critical));
     }
     if summary.not_observed > 0 {
-        parts.push(format!("{} of {of_all} NOT OBSERVED", summary.not_observed));
+        let behind = behind_jumps(report);
+        parts.push(format!(
+            "{} of {of_all} NOT OBSERVED{behind}",
+            summary.not_observed
+        ));
     }
     if summary.warning > 0 {
         parts.push(format!("{} with warnings", summary.warning));
@@ -106,6 +110,31 @@ fn headline(report: &Report, style: Style) -> String {
     }
     line.push('\n');
     line
+}
+
+/// Which jump hosts failed, and how many hosts stand behind each: one failure, not as many.
+fn behind_jumps(report: &Report) -> String {
+    let mut jumps: BTreeMap<&str, usize> = BTreeMap::new();
+    for host in &report.hosts {
+        let error = host.observation.outcome.error();
+        if let Some(jump) = error.and_then(|error| error.via.as_deref()) {
+            *jumps.entry(jump).or_default() += 1;
+        }
+    }
+    let parts: Vec<String> = jumps
+        .iter()
+        .map(|(jump, hosts)| {
+            let jump = sanitize(jump);
+            format!(
+                "{hosts} behind jump host {}, which failed",
+                shorten(&jump, 40)
+            )
+        })
+        .collect();
+    match parts.as_slice() {
+        [] => String::new(),
+        parts => format!(" ({})", parts.join("; ")),
+    }
 }
 
 /// The ids of everything that was found, in the order of the classes; the operator's own checks by

@@ -14,7 +14,8 @@ use russh::server::{
     self, Auth, ChannelOpenHandle, Handle, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
 };
 use russh::{
-    Channel, ChannelId, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, Sig,
+    Channel, ChannelId, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf,
+    MethodKind, MethodSet, Sig,
 };
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncWriteExt as _};
@@ -32,6 +33,12 @@ pub(crate) enum Login {
     HangUp,
     /// A key is never answered.
     Silent,
+    /// Only this password is let in, sent as one.
+    Password(&'static str),
+    /// Only the answers to these questions are let in, each asked in a round of its own.
+    Questions(&'static [(&'static str, &'static str)]),
+    /// A key of the lab, and then this password.
+    KeyAndPassword(&'static str),
 }
 
 /// What becomes of a session channel.
@@ -82,6 +89,8 @@ pub(crate) struct Behaviour {
     pub(crate) programs: Option<PathBuf>,
     /// What is shown before the login.
     pub(crate) greeting: Option<String>,
+    /// Every password that was sent here.
+    pub(crate) passwords: Arc<Mutex<Vec<String>>>,
 }
 
 impl Default for Behaviour {
@@ -94,6 +103,7 @@ impl Default for Behaviour {
             status: true,
             programs: None,
             greeting: None,
+            passwords: Arc::default(),
         }
     }
 }
@@ -135,8 +145,10 @@ pub(crate) async fn serve(
     home: PathBuf,
 ) {
     let handler = Fake {
+        passwords: Arc::clone(&behaviour.passwords),
         behaviour,
         keys,
+        asked: 0,
         home,
         channels: HashMap::new(),
         unanswered: Vec::new(),
@@ -147,9 +159,22 @@ pub(crate) async fn serve(
     }
 }
 
+/// A refusal that names one way in.
+fn only(method: MethodKind, partial: bool) -> Auth {
+    let mut methods = MethodSet::empty();
+    methods.push(method);
+    Auth::Reject {
+        proceed_with_methods: Some(methods),
+        partial_success: partial,
+    }
+}
+
 struct Fake {
     behaviour: Behaviour,
     keys: Arc<Mutex<Vec<PublicKey>>>,
+    /// Every password that was sent here.
+    passwords: Arc<Mutex<Vec<String>>>,
+    asked: usize,
     home: PathBuf,
     channels: HashMap<ChannelId, Channel<Msg>>,
     /// Requests that are kept, because dropping one refuses it.
@@ -172,8 +197,13 @@ impl server::Handler for Fake {
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
         match self.behaviour.login {
-            Login::Keys if self.knows(offer.public_key) => Ok(Auth::Accept),
+            Login::Keys | Login::KeyAndPassword(_) if self.knows(offer.public_key) => {
+                Ok(Auth::Accept)
+            }
             Login::Keys | Login::Refuse => Ok(Auth::reject()),
+            Login::Password(_) => Ok(only(MethodKind::Password, false)),
+            Login::KeyAndPassword(_) => Ok(only(MethodKind::PublicKey, false)),
+            Login::Questions(_) => Ok(only(MethodKind::KeyboardInteractive, false)),
             Login::HangUp => Err(russh::Error::Disconnect),
             Login::Silent => pending().await,
         }
@@ -184,10 +214,51 @@ impl server::Handler for Fake {
         _: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(if self.knows(key.public_key) {
-            Auth::Accept
-        } else {
-            Auth::reject()
+        Ok(match self.behaviour.login {
+            Login::KeyAndPassword(_) if self.knows(key.public_key) => {
+                only(MethodKind::Password, true)
+            }
+            _ if self.knows(key.public_key) => Auth::Accept,
+            _ => Auth::reject(),
+        })
+    }
+
+    async fn auth_password(&mut self, _: &str, password: &str) -> Result<Auth, Self::Error> {
+        self.passwords.lock().unwrap().push(password.to_owned());
+        Ok(match self.behaviour.login {
+            Login::Password(right) | Login::KeyAndPassword(right) if right == password => {
+                Auth::Accept
+            }
+            _ => only(MethodKind::Password, false),
+        })
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        _: &str,
+        _: &str,
+        response: Option<server::Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        let Login::Questions(questions) = self.behaviour.login else {
+            return Ok(Auth::reject());
+        };
+        if let Some(response) = response {
+            let said: Vec<String> = response
+                .map(|answer| String::from_utf8_lossy(&answer).into_owned())
+                .collect();
+            self.passwords.lock().unwrap().extend(said.clone());
+            if said.first().map(String::as_str) != Some(questions[self.asked].1) {
+                return Ok(only(MethodKind::KeyboardInteractive, false));
+            }
+            self.asked += 1;
+        }
+        Ok(match questions.get(self.asked) {
+            None => Auth::Accept,
+            Some((question, _)) => Auth::Partial {
+                name: "".into(),
+                instructions: "".into(),
+                prompts: vec![((*question).into(), false)].into(),
+            },
         })
     }
 

@@ -76,6 +76,9 @@ struct WireError {
     /// How long that stage had lasted, in ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     after_ms: Option<u64>,
+    /// The jump host that failed, where it was not the host itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -159,6 +162,7 @@ fn error(error: &HostError) -> WireError {
         message: error.message.clone(),
         hint: error.hint.clone(),
         after_ms: error.after_ms,
+        via: error.via.clone(),
     }
 }
 
