@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::World;
 use super::error::SshConfigError;
 use super::options::{Options, Way};
-use super::jump::Jump;
 
 /// Makes the final name or address of a host: addresses plain, names in lower case and, if that is wished, full.
 pub(super) fn canonical(
@@ -27,12 +26,13 @@ pub(super) fn canonical(
         return Ok(host.to_owned());
     }
     let name = host.to_ascii_lowercase();
-    let direct = match options.way.as_ref().map(|way| &way.value) {
-        None => true,
-        Some(Way::Command(command)) => command.eq_ignore_ascii_case("none"),
-        // Even `ProxyJump none` counts as a jump here, as it does for OpenSSH.
-        Some(Way::Jump(Jump::None | Jump::Through { .. })) => false,
-    };
+    // Even `ProxyJump none` counts as a jump here, as it does for OpenSSH.
+    let direct = !options.no_jump
+        && match options.way.as_ref().map(|way| &way.value) {
+            None => true,
+            Some(Way::Command(command)) => command.eq_ignore_ascii_case("none"),
+            Some(Way::Jump(_)) => false,
+        };
     if mode == "no" || (!direct && mode != "always") {
         return Ok(name);
     }

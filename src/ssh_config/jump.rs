@@ -84,7 +84,8 @@ fn host_and_rest(text: &str) -> Option<(&str, Option<(char, &str)>)> {
         .strip_prefix('[')
         .and_then(|inside| inside.strip_suffix(']'))
         .unwrap_or(host);
-    (!host.is_empty()).then_some((bare, end))
+    let fine = !host.is_empty() && !host.contains(char::is_whitespace);
+    fine.then_some((bare, end))
 }
 
 /// Reads `ssh://[USER@]HOST[:PORT]`. The outer `None` is no such thing, the inner a wrong one.
@@ -159,10 +160,11 @@ pub(super) fn harmless_host(name: &str) -> bool {
 /// Whether a login can do no harm on a command line (the rule of later OpenSSH).
 pub(super) fn harmless_user(name: &str) -> bool {
     !name.starts_with('-')
+        && !name.contains(" -")
         && !name.ends_with('\\')
         && !name
             .chars()
-            .any(|c| c.is_control() || "'`\";&<>|(){}$\n".contains(c))
+            .any(|c| c.is_control() || "'`\";&<>|(){}".contains(c))
 }
 
 #[cfg(test)]

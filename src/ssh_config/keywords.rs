@@ -139,6 +139,8 @@ const TTY: Kind = Kind::Choice(&[
 ]);
 const LEVEL: Kind = Kind::Choice(&[
     ("quiet", "QUIET"),
+    // Debian's word for it.
+    ("silent", "QUIET"),
     ("fatal", "FATAL"),
     ("error", "ERROR"),
     ("info", "INFO"),

@@ -59,6 +59,8 @@ pub(super) enum Way {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Options {
     first: BTreeMap<&'static str, Obtained<Value>>,
+    /// Whether `ProxyJump none` was said.
+    pub(super) no_jump: bool,
     /// ProxyJump or ProxyCommand: the first of either wins.
     pub(super) way: Option<Obtained<Way>>,
     pub(super) rekey_bytes: Option<Obtained<u64>>,
@@ -98,9 +100,12 @@ impl Options {
             }
             ("IdentityFile" | "CertificateFile", _) => {}
             ("SendEnv", Value::Many(patterns)) => self.send_env(patterns, origin, user),
-            ("ProxyJump", Value::Jump(jump)) => {
+            // It keeps later jumps out, but no later ProxyCommand.
+            ("ProxyJump", Value::Jump(Jump::None)) => self.no_jump = true,
+            ("ProxyJump", Value::Jump(jump)) if !self.no_jump => {
                 first(&mut self.way, Way::Jump(jump.clone()), origin, user);
             }
+            ("ProxyJump", _) => {}
             ("ProxyCommand", Value::One(command)) => {
                 first(&mut self.way, Way::Command(command.clone()), origin, user);
             }

@@ -64,10 +64,26 @@ impl Target {
         })
     }
 
+    /// Refuses names that could mean something to a shell: `%h`, `%n` and `%r` may end up in one.
+    fn check(&self) -> Result<(), SshConfigError> {
+        let origin = Origin::Name(self.name.clone());
+        if !jump::harmless_host(&self.name) {
+            let message = format!("the name `{}` contains invalid characters", self.name);
+            return Err(SshConfigError::from(&origin, message));
+        }
+        match &self.user {
+            Some(user) if !jump::harmless_user(user) => {
+                let message = format!("the login `{user}` contains invalid characters");
+                Err(SshConfigError::from(&origin, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn hop(hop: &Hop, before: Option<String>) -> Self {
         Self {
-            name: hop.host.trim().to_owned(),
-            user: hop.user.as_deref().map(|user| user.trim().to_owned()),
+            name: hop.host.clone(),
+            user: hop.user.clone(),
             port: hop.port,
             before,
         }
@@ -139,6 +155,7 @@ impl Asked<'_> {
         target: &Target,
         trail: &mut Vec<Target>,
     ) -> Result<Effective, SshConfigError> {
+        target.check()?;
         let mut reading = Reading {
             asked: self,
             options: Options::default(),
@@ -271,6 +288,7 @@ impl Reading<'_> {
             let value = jump::jump(before)
                 .map(Way::Jump)
                 .map_err(|message| SshConfigError::from(&origin, message))?;
+            // As with `-J`: what the files say of this jump's own way does not count.
             self.options.way = Some(Obtained {
                 value,
                 origin,
