@@ -1,6 +1,6 @@
 //! Agentless fleet checks for OpenClaw gateways over SSH.
 //!
-//! The layers, lowest first: [`model`] (data), [`inventory`], [`probe`], [`mod@unit`] and [`diagnose`] (pure),
+//! The layers, lowest first: [`model`] (data), [`inventory`], [`probe`], [`ssh_config`], [`mod@unit`] and [`diagnose`] (pure),
 //! [`ssh`] and [`store`] (the outside world), [`fleet`] (many hosts at once), [`report`] (what
 //! people and programs read), [`cli`]. ARCHITECTURE.md says what may import what, and a test holds it.
 
@@ -12,5 +12,6 @@ pub mod model;
 pub mod probe;
 pub mod report;
 pub mod ssh;
+pub mod ssh_config;
 pub mod store;
 pub mod unit;

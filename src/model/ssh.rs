@@ -38,6 +38,8 @@ pub struct SshSettings {
     pub rekey: RekeyLimit,
     /// What may be negotiated.
     pub algorithms: Algorithms,
+    /// The shortest RSA key that is used, or believed, in bits (RequiredRSASize).
+    pub min_rsa_bits: u32,
     /// What vouches for the host's key.
     pub host_keys: HostKeyPolicy,
     /// What is offered to log in.
@@ -208,6 +210,7 @@ impl SshSettings {
             compression: false,
             rekey: RekeyLimit::default(),
             algorithms: Algorithms::default(),
+            min_rsa_bits: 1024,
             host_keys: HostKeyPolicy::default(),
             identities: Identities::default(),
             methods: AuthMethod::DEFAULT.to_vec(),

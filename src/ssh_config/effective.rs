@@ -1,0 +1,623 @@
+//! What was obtained, with every default, as settings.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::algorithms::Family;
+use super::error::SshConfigError;
+use super::jump::{Jump, harmless_host, harmless_user};
+use super::keywords::{self, KEYWORDS, Standing};
+use super::options::{Obtained, Options, Origin, Way};
+use super::resolve::{Asked, Target};
+use super::tokens::{self, Known, Tokens};
+use super::value::Value;
+use crate::model::{
+    self, AddressFamily, Agent, Algorithms, AuthMethod, HostKeyPolicy, Identities, RekeyLimit,
+    SshSettings, UnknownKey, matches_pattern,
+};
+
+/// The user's lists of host keys, unless others are named.
+const USER_KNOWN_HOSTS: [&str; 2] = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"];
+const GLOBAL_KNOWN_HOSTS: [&str; 2] = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
+
+/// OpenSSH's names of keys. Its order is rsa, ecdsa, ed25519; but each key that a server does not take costs one
+/// of its MaxAuthTries, and ed25519 is what people make today.
+const USUAL_KEYS: [&str; 5] = [
+    "~/.ssh/id_ed25519",
+    "~/.ssh/id_ed25519_sk",
+    "~/.ssh/id_ecdsa",
+    "~/.ssh/id_ecdsa_sk",
+    "~/.ssh/id_rsa",
+];
+
+/// How bytes get to the host, before tokens are filled in.
+pub(super) enum Route {
+    Direct,
+    Jump(Arc<SshSettings>),
+    Command(String),
+}
+
+/// A keyword's effective value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The keyword as OpenSSH's manual spells it.
+    pub keyword: &'static str,
+    /// What is in force.
+    pub value: String,
+    /// The value as it was written, where tokens or defaults made another of it.
+    pub written: Option<String>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// What `ssh NAME` would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective {
+    settings: Arc<SshSettings>,
+    entries: Vec<Entry>,
+}
+
+impl Effective {
+    /// Returns the settings, with those of all jumps.
+    pub fn settings(&self) -> &Arc<SshSettings> {
+        &self.settings
+    }
+
+    /// Returns every supported keyword's value and where it came from, in the order of the alphabet. Keywords that
+    /// nobody set and that have no value of their own are left out; what has several values has several entries.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.entries.clone()
+    }
+
+    pub(super) fn new(
+        asked: &Asked<'_>,
+        target: &Target,
+        options: &Options,
+        host: &str,
+        route: Route,
+    ) -> Result<Self, SshConfigError> {
+        let port = options
+            .word("Port")
+            .and_then(|port| port.parse().ok())
+            .unwrap_or(22);
+        let user = options.word("User").unwrap_or(&asked.bastion.user);
+        let alias = options.word("HostKeyAlias").map(str::to_ascii_lowercase);
+        let tokens = Tokens::of(&Known {
+            bastion: asked.bastion,
+            host,
+            original: &target.name,
+            alias: alias.as_deref().unwrap_or(&target.name),
+            port,
+            user,
+            jump: &jump_text(options).unwrap_or_default(),
+        });
+        let mut finish = Finish {
+            asked,
+            target,
+            options,
+            tokens,
+            entries: Vec::new(),
+        };
+        finish.refuse()?;
+        let settings = finish.settings(host, port, user, alias, route)?;
+        finish.rest();
+        let mut entries = finish.entries;
+        entries.sort_by_key(|entry| entry.keyword.to_ascii_lowercase());
+        Ok(Self {
+            settings: Arc::new(settings),
+            entries,
+        })
+    }
+}
+
+/// Writes a chain of jumps as `ssh -G` does.
+fn jump_text(options: &Options) -> Option<String> {
+    let Way::Jump(Jump::Through { last, before }) = &options.way.as_ref()?.value else {
+        return None;
+    };
+    let numeric =
+        last.host.contains(':') || last.host.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let before = before.as_ref().map(|text| format!("{text},"));
+    let user = last.user.as_ref().map(|user| format!("{user}@"));
+    let host = if numeric {
+        format!("[{}]", last.host)
+    } else {
+        last.host.clone()
+    };
+    let port = last.port.map(|port| format!(":{port}"));
+    let parts = [before, user, Some(host), port];
+    Some(parts.into_iter().flatten().collect())
+}
+
+/// Makes settings and entries from what was obtained.
+struct Finish<'a> {
+    asked: &'a Asked<'a>,
+    target: &'a Target,
+    options: &'a Options,
+    tokens: Tokens,
+    entries: Vec<Entry>,
+}
+
+impl Finish<'_> {
+    /// Refuses what would be silently ignored otherwise, and changes where a connection goes or what is trusted.
+    fn refuse(&self) -> Result<(), SshConfigError> {
+        for (name, obtained) in self.options.all() {
+            let row = keywords::find(&name.to_ascii_lowercase());
+            let Some(row) = row.filter(|row| row.standing == Standing::Refused) else {
+                continue;
+            };
+            let words: &[String] = match &obtained.value {
+                Value::One(word) => std::slice::from_ref(word),
+                Value::Many(words) => words,
+                _ => &[],
+            };
+            let harmless = words.iter().all(|word| {
+                row.harmless
+                    .iter()
+                    .any(|fine| fine.eq_ignore_ascii_case(word))
+            });
+            if harmless || self.does_nothing(name, words) {
+                continue;
+            }
+            let message = format!("{name} {} is not supported: {}", words.join(" "), row.what);
+            let hint = match row.harmless.first() {
+                Some(fine) => format!("`{name} {fine}` for this host, in the inventory or before this line, wins over it"),
+                None => format!("keep {name} out of the blocks that apply to `{}`", self.target.name),
+            };
+            return Err(SshConfigError::from(&obtained.origin, message).hint(hint));
+        }
+        if self.options.number("ConnectionAttempts") == Some(0) {
+            let origin = self.options.origin("ConnectionAttempts");
+            let message = "ConnectionAttempts 0 would connect never; at least 1 is wanted";
+            return Err(SshConfigError::from(&origin, message));
+        }
+        Ok(())
+    }
+
+    /// Whether a value that is refused otherwise changes nothing as things are.
+    fn does_nothing(&self, name: &str, words: &[String]) -> bool {
+        match name {
+            "CanonicalizePermittedCNAMEs" => !self.options.is_on("CanonicalizeHostname", false),
+            "ProxyUseFdpass" => !matches!(
+                self.options.way.as_ref().map(|way| &way.value),
+                Some(Way::Command(command)) if !command.eq_ignore_ascii_case("none")
+            ),
+            "CASignatureAlgorithms" => Family::of(name).zip(words.first()).is_some_and(
+                |(family, spec)| {
+                    let list = family.list(spec).unwrap_or_default();
+                    family
+                        .default
+                        .iter()
+                        .all(|name| list.iter().any(|kept| kept == name))
+                },
+            ),
+            _ => false,
+        }
+    }
+
+    fn settings(
+        &mut self,
+        host: &str,
+        port: u16,
+        user: &str,
+        alias: Option<String>,
+        route: Route,
+    ) -> Result<SshSettings, SshConfigError> {
+        let options = self.options;
+        let seconds = |name: &str| {
+            let seconds = options.number(name).filter(|seconds| *seconds > 0);
+            seconds.map(|seconds| Duration::from_secs(seconds.into()))
+        };
+        self.show("HostName", host.to_owned(), options.origin("HostName"));
+        if let Some(alias) = &alias {
+            self.show("HostKeyAlias", alias.clone(), options.origin("HostKeyAlias"));
+        }
+        Ok(SshSettings {
+            route: self.route(host, user, route)?,
+            family: match options.word("AddressFamily") {
+                Some("inet") => AddressFamily::Inet,
+                Some("inet6") => AddressFamily::Inet6,
+                _ => AddressFamily::Any,
+            },
+            bind_address: options.word("BindAddress").map(str::to_owned),
+            connect_timeout: seconds("ConnectTimeout"),
+            attempts: options.number("ConnectionAttempts").unwrap_or(1),
+            alive_interval: seconds("ServerAliveInterval"),
+            alive_count: options.number("ServerAliveCountMax").unwrap_or(3),
+            compression: options.is_on("Compression", false),
+            rekey: self.rekey(),
+            algorithms: self.algorithms()?,
+            min_rsa_bits: options.number("RequiredRSASize").unwrap_or(1024),
+            host_keys: self.host_keys(alias)?,
+            identities: self.identities()?,
+            methods: self.methods()?,
+            environment: self.environment(),
+            ..SshSettings::plain(&self.target.name, host, port, user)
+        })
+    }
+
+    fn show(&mut self, keyword: &'static str, value: String, origin: Origin) {
+        self.entries.push(Entry {
+            keyword,
+            value,
+            written: None,
+            origin,
+        });
+    }
+
+    fn show_written(
+        &mut self,
+        keyword: &'static str,
+        value: String,
+        written: &str,
+        origin: Origin,
+    ) {
+        let written = (written != value).then(|| written.to_owned());
+        self.entries.push(Entry {
+            keyword,
+            value,
+            written,
+            origin,
+        });
+    }
+
+    fn route(
+        &mut self,
+        host: &str,
+        user: &str,
+        route: Route,
+    ) -> Result<model::Route, SshConfigError> {
+        let Some(way) = &self.options.way else {
+            return Ok(model::Route::Direct);
+        };
+        match route {
+            Route::Direct => Ok(model::Route::Direct),
+            Route::Jump(jump) => {
+                let text = jump_text(self.options).unwrap_or_default();
+                self.show("ProxyJump", text, way.origin.clone());
+                Ok(model::Route::Jump(jump))
+            }
+            Route::Command(template) => {
+                let line = self.proxy_command(way, &template, host, user)?;
+                self.show_written("ProxyCommand", line.clone(), &template, way.origin.clone());
+                Ok(model::Route::Command { line, template })
+            }
+        }
+    }
+
+    fn proxy_command(
+        &self,
+        way: &Obtained<Way>,
+        template: &str,
+        host: &str,
+        user: &str,
+    ) -> Result<String, SshConfigError> {
+        let wrong =
+            |message: String| SshConfigError::from(&way.origin, format!("ProxyCommand: {message}"));
+        if template == "-" {
+            return Err(wrong(
+                "`-` hands over the program's own input, which is no connection here".to_owned(),
+            ));
+        }
+        // The command is for a shell, and names would be part of it.
+        for name in [host, &self.target.name] {
+            if !harmless_host(name) {
+                return Err(wrong(format!("the name `{name}` would mean something to the shell")));
+            }
+        }
+        if !harmless_user(user) {
+            return Err(wrong(format!("the login `{user}` would mean something to the shell")));
+        }
+        self.tokens
+            .only("hknpr")
+            .fill(template, None)
+            .map_err(wrong)
+    }
+
+    fn rekey(&mut self) -> RekeyLimit {
+        let bytes = self.options.rekey_bytes.as_ref();
+        let time = self.options.rekey_time.as_ref();
+        let text = format!(
+            "{} {}",
+            bytes.map_or(0, |bytes| bytes.value),
+            time.map_or(0, |time| time.value)
+        );
+        let origin = bytes
+            .map(|bytes| &bytes.origin)
+            .or(time.map(|time| &time.origin))
+            .cloned()
+            .unwrap_or(Origin::BuiltIn);
+        self.show("RekeyLimit", text, origin);
+        RekeyLimit {
+            bytes: bytes.map(|bytes| bytes.value).filter(|bytes| *bytes > 0),
+            time: time
+                .map(|time| Duration::from_secs(time.value.into()))
+                .filter(|time| !time.is_zero()),
+        }
+    }
+
+    fn algorithms(&mut self) -> Result<Algorithms, SshConfigError> {
+        let host_keys_ordered = self
+            .options
+            .word("HostKeyAlgorithms")
+            .is_some_and(|spec| !spec.starts_with(['-', '+']));
+        Ok(Algorithms {
+            kex: self.list("KexAlgorithms")?,
+            ciphers: self.list("Ciphers")?,
+            macs: self.list("MACs")?,
+            host_keys: self.list("HostKeyAlgorithms")?,
+            host_keys_ordered,
+            login_keys: self.list("PubkeyAcceptedAlgorithms")?,
+        })
+    }
+
+    /// Returns a list of algorithms; an empty one if nothing is said.
+    fn list(&mut self, keyword: &'static str) -> Result<Vec<String>, SshConfigError> {
+        let Some(family) = Family::of(keyword) else {
+            return Ok(Vec::new());
+        };
+        let origin = self.options.origin(keyword);
+        let Some(spec) = self.options.word(keyword) else {
+            self.show_written(keyword, family.default.join(","), "", origin);
+            return Ok(Vec::new());
+        };
+        let list = family.list(spec).ok_or_else(|| {
+            let known: Vec<&str> = family.supported().collect();
+            SshConfigError::from(
+                &origin,
+                format!("{keyword} {spec} leaves nothing that clawfleet has"),
+            )
+            .hint(format!("supported are {}", known.join(", ")))
+        })?;
+        self.show_written(keyword, list.join(","), spec, origin);
+        Ok(list)
+    }
+
+    /// Fills in `~`, tokens and variables.
+    fn path(&self, keyword: &str, text: &str, origin: &Origin) -> Result<String, SshConfigError> {
+        self.tilde(keyword, text, origin)
+            .and_then(|path| {
+                self.tokens
+                    .fill(&path, Some(self.asked.world))
+                    .map_err(|message| {
+                        SshConfigError::from(origin, format!("{keyword}: {message}"))
+                    })
+            })
+    }
+
+    fn tilde(&self, keyword: &str, text: &str, origin: &Origin) -> Result<String, SshConfigError> {
+        tokens::tilde(text, &self.asked.bastion.home, self.asked.world)
+            .map_err(|message| SshConfigError::from(origin, format!("{keyword}: {message}")))
+    }
+
+    fn host_keys(&mut self, alias: Option<String>) -> Result<HostKeyPolicy, SshConfigError> {
+        let options = self.options;
+        let revoked = match options.word("RevokedHostKeys") {
+            Some(file) if !file.eq_ignore_ascii_case("none") => {
+                let origin = options.origin("RevokedHostKeys");
+                let path = self.tilde("RevokedHostKeys", file, &origin)?;
+                self.show_written("RevokedHostKeys", path.clone(), file, origin);
+                Some(PathBuf::from(path))
+            }
+            _ => None,
+        };
+        Ok(HostKeyPolicy {
+            unknown: match options.word("StrictHostKeyChecking") {
+                Some("no" | "accept-new") => UnknownKey::Accept,
+                _ => UnknownKey::Refuse,
+            },
+            user_files: self.known_hosts("UserKnownHostsFile", &USER_KNOWN_HOSTS, true)?,
+            global_files: self.known_hosts("GlobalKnownHostsFile", &GLOBAL_KNOWN_HOSTS, false)?,
+            alias,
+            hash: options.is_on("HashKnownHosts", false),
+            check_ip: options.is_on("CheckHostIP", false),
+            revoked,
+        })
+    }
+
+    fn known_hosts(
+        &mut self,
+        keyword: &'static str,
+        built_in: &[&str],
+        with_tokens: bool,
+    ) -> Result<Vec<PathBuf>, SshConfigError> {
+        let origin = self.options.origin(keyword);
+        let files: Vec<String> = match self.options.words(keyword) {
+            Some(files) => files.to_vec(),
+            None => built_in.iter().map(|file| (*file).to_owned()).collect(),
+        };
+        let mut paths = Vec::new();
+        for file in files.iter().filter(|file| !file.eq_ignore_ascii_case("none")) {
+            paths.push(if with_tokens {
+                self.path(keyword, file, &origin)?
+            } else {
+                self.tilde(keyword, file, &origin)?
+            });
+        }
+        let shown = if paths.is_empty() {
+            "none".to_owned()
+        } else {
+            paths.join(" ")
+        };
+        self.show_written(keyword, shown, &files.join(" "), origin);
+        Ok(paths.into_iter().map(PathBuf::from).collect())
+    }
+
+    fn identities(&mut self) -> Result<Identities, SshConfigError> {
+        let named = !self.options.identities.is_empty();
+        let certificates = self.files("CertificateFile", &self.options.certificates)?;
+        let files = if named {
+            self.files("IdentityFile", &self.options.identities)?
+        } else {
+            let usual: Vec<Obtained<String>> = USUAL_KEYS
+                .iter()
+                .map(|file| Obtained {
+                    value: (*file).to_owned(),
+                    origin: Origin::BuiltIn,
+                    user: false,
+                })
+                .collect();
+            self.files("IdentityFile", &usual)?
+        };
+        Ok(Identities {
+            files,
+            named,
+            certificates,
+            only: self.options.is_on("IdentitiesOnly", false),
+            agent: self.agent()?,
+        })
+    }
+
+    fn files(
+        &mut self,
+        keyword: &'static str,
+        written: &[Obtained<String>],
+    ) -> Result<Vec<PathBuf>, SshConfigError> {
+        let mut paths = Vec::new();
+        for file in written {
+            let none = file.value.eq_ignore_ascii_case("none");
+            let path = if none {
+                "none".to_owned()
+            } else {
+                self.path(keyword, &file.value, &file.origin)?
+            };
+            self.show_written(keyword, path.clone(), &file.value, file.origin.clone());
+            if !none {
+                paths.push(PathBuf::from(path));
+            }
+        }
+        Ok(paths)
+    }
+
+    fn agent(&mut self) -> Result<Agent, SshConfigError> {
+        let Some(written) = self.options.word("IdentityAgent") else {
+            return Ok(Agent::FromEnvironment);
+        };
+        let origin = self.options.origin("IdentityAgent");
+        let path = self.path("IdentityAgent", written, &origin)?;
+        self.show_written("IdentityAgent", path.clone(), written, origin);
+        Ok(match path.as_str() {
+            "SSH_AUTH_SOCK" => Agent::FromEnvironment,
+            "none" => Agent::None,
+            _ => match path.strip_prefix('$') {
+                Some(name) => match self.asked.world.env(name) {
+                    Some(path) if !path.is_empty() => Agent::At(PathBuf::from(path)),
+                    // As OpenSSH: a variable that is not set is no agent, not the usual one.
+                    _ => Agent::None,
+                },
+                None => Agent::At(PathBuf::from(path)),
+            },
+        })
+    }
+
+    fn methods(&self) -> Result<Vec<AuthMethod>, SshConfigError> {
+        let options = self.options;
+        let prompts = options.number("NumberOfPasswordPrompts") != Some(0);
+        let on = |method: AuthMethod| match method {
+            AuthMethod::PublicKey => options.is_on("PubkeyAuthentication", true),
+            AuthMethod::Password => prompts && options.is_on("PasswordAuthentication", true),
+            AuthMethod::KeyboardInteractive => {
+                prompts && options.is_on("KbdInteractiveAuthentication", true)
+            }
+        };
+        let preferred = options.word("PreferredAuthentications");
+        let mut methods = Vec::new();
+        let named = preferred.map(|list| list.split(',').map(str::trim));
+        match named {
+            None => methods.extend(AuthMethod::DEFAULT),
+            Some(names) => {
+                for name in names {
+                    let method = AuthMethod::DEFAULT
+                        .into_iter()
+                        .find(|method| method.id() == name);
+                    methods.extend(method.filter(|method| !methods.contains(method)));
+                }
+            }
+        }
+        methods.retain(|method| on(*method));
+        if methods.is_empty() {
+            let keyword = match preferred {
+                Some(_) => "PreferredAuthentications",
+                None => "PubkeyAuthentication",
+            };
+            return Err(SshConfigError::from(
+                &options.origin(keyword),
+                format!("no way to log in to `{}` is left", self.target.name),
+            )
+            .hint("clawfleet has publickey, keyboard-interactive and password"));
+        }
+        Ok(methods)
+    }
+
+    fn environment(&mut self) -> Vec<(String, String)> {
+        let mut set: Vec<(String, String)> = Vec::new();
+        let origin = self.options.origin("SetEnv");
+        for word in self.options.words("SetEnv").unwrap_or_default() {
+            let Some((name, value)) = word.split_once('=') else {
+                continue;
+            };
+            if !set.iter().any(|(known, _)| known == name) {
+                set.push((name.to_owned(), value.to_owned()));
+                self.show("SetEnv", word.clone(), origin.clone());
+            }
+        }
+        let patterns = &self.options.send_env;
+        for pattern in patterns {
+            self.show("SendEnv", pattern.value.clone(), pattern.origin.clone());
+        }
+        if patterns.is_empty() {
+            return set;
+        }
+        let sent = self.asked.world.env_all().into_iter().filter(|(name, _)| {
+            let wanted = patterns
+                .iter()
+                .any(|pattern| matches_pattern(&pattern.value, name));
+            // A server that gets a name twice keeps the second value, which is SetEnv's.
+            wanted && !set.iter().any(|(known, _)| known == name)
+        });
+        sent.chain(set.clone()).collect()
+    }
+
+    /// Shows the keywords that need no more than their word.
+    fn rest(&mut self) {
+        for row in &KEYWORDS {
+            let shown = self.entries.iter().any(|entry| entry.keyword == row.name);
+            if shown || row.standing != Standing::Supported {
+                continue;
+            }
+            let value = match self.options.get(row.name).map(|obtained| &obtained.value) {
+                Some(Value::One(word)) => Some(word.clone()),
+                Some(Value::Many(words)) => Some(words.join(" ")),
+                Some(_) => None,
+                None if row.name == "User" => Some(self.asked.bastion.user.clone()),
+                None => built_in(row.name).map(str::to_owned),
+            };
+            if let Some(value) = value.filter(|_| row.name != "RevokedHostKeys") {
+                self.show(row.name, value, self.options.origin(row.name));
+            }
+        }
+    }
+}
+
+/// What a keyword means if nobody says anything.
+fn built_in(keyword: &str) -> Option<&'static str> {
+    Some(match keyword {
+        "AddressFamily" => "any",
+        "CanonicalDomains" | "ConnectTimeout" => "none",
+        "CanonicalizeHostname" | "CheckHostIP" | "Compression" | "HashKnownHosts"
+        | "IdentitiesOnly" => "no",
+        "CanonicalizeFallbackLocal"
+        | "KbdInteractiveAuthentication"
+        | "PasswordAuthentication"
+        | "PubkeyAuthentication" => "yes",
+        "CanonicalizeMaxDots" | "ConnectionAttempts" => "1",
+        "LogLevel" => "INFO",
+        "NumberOfPasswordPrompts" | "ServerAliveCountMax" => "3",
+        "Port" => "22",
+        "RequiredRSASize" => "1024",
+        "ServerAliveInterval" => "0",
+        "StrictHostKeyChecking" => "ask",
+        _ => return None,
+    })
+}
