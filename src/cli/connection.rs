@@ -1,68 +1,125 @@
 //! Connections as OpenSSH's files and the inventory make them together.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use super::args::LoginArgs;
 use super::context::Context;
 use super::error::CliError;
-use crate::inventory::Inventory;
-use crate::model::{BecomeHow, Route, SecretSource, SshSettings};
+use super::machine::Machine;
+use crate::inventory::{Inventory, Layer};
+use crate::model::{BecomeHow, SecretSource, SshFiles, TransportKind};
+use crate::ssh_config::{Effective, SshConfig};
 
-/// Fills in the connection of these hosts.
+/// OpenSSH's files as the hosts of an inventory want them read, each once.
+pub(super) struct Connections {
+    machine: Machine,
+    configs: BTreeMap<String, SshConfig>,
+}
+
+impl Connections {
+    pub(super) fn new(context: &Context) -> Self {
+        Self {
+            machine: Machine::look(&context.home, &context.shell),
+            configs: BTreeMap::new(),
+        }
+    }
+
+    /// Says how a host is connected to.
+    pub(super) fn of(
+        &mut self,
+        inventory: &Inventory,
+        index: usize,
+    ) -> Result<Option<Effective>, CliError> {
+        let Some(host) = inventory.hosts.get(index) else {
+            return Ok(None);
+        };
+        if host.transport != TransportKind::Ssh {
+            return Ok(None);
+        }
+        let files = &host.ssh_request.files;
+        let key = match files {
+            SshFiles::Usual => String::new(),
+            SshFiles::None => "none".to_owned(),
+            SshFiles::Only(path) => format!("file {}", path.display()),
+        };
+        let Machine { bastion, .. } = &self.machine;
+        if !self.configs.contains_key(&key) {
+            let config =
+                SshConfig::load(files, bastion, &self.machine).map_err(CliError::SshConfig)?;
+            self.configs.insert(key.clone(), config);
+        }
+        let Some(config) = self.configs.get(&key) else {
+            return Ok(None);
+        };
+        config
+            .resolve(&host.name, &host.ssh_request, bastion, &self.machine)
+            .map(Some)
+            .map_err(CliError::SshConfig)
+    }
+
+    /// Fills in the connections of hosts.
+    pub(super) fn attach(
+        &mut self,
+        inventory: &mut Inventory,
+        selected: &[usize],
+    ) -> Result<(), CliError> {
+        for index in selected {
+            let Some(effective) = self.of(inventory, *index)? else {
+                continue;
+            };
+            let mut settings = Arc::clone(effective.settings());
+            if settings.connect_timeout.is_some() && sets_tcp_timeout(inventory, *index) {
+                Arc::make_mut(&mut settings).connect_timeout = None;
+            }
+            if let Some(host) = inventory.hosts.get_mut(*index) {
+                host.ssh = settings;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the one note on keywords that are read past, if there are any.
+    pub(super) fn note(&self) -> Option<String> {
+        let mut ignored: BTreeMap<&str, String> = BTreeMap::new();
+        for one in self.configs.values().flat_map(SshConfig::ignored) {
+            ignored
+                .entry(one.keyword)
+                .or_insert_with(|| format!("{} ({}:{})", one.keyword, one.file, one.line));
+        }
+        if ignored.is_empty() {
+            return None;
+        }
+        let names: Vec<String> = ignored.into_values().collect();
+        Some(format!(
+            "ssh_config: read past, for they change nothing here: {}",
+            names.join(", ")
+        ))
+    }
+}
+
+fn sets_tcp_timeout(inventory: &Inventory, index: usize) -> bool {
+    inventory
+        .settings(index)
+        .get("timeouts.tcp")
+        .is_some_and(|(_, origin)| origin.layer != Layer::BuiltIn)
+}
+
+/// Fills in the connections of hosts, and tells what was read past where somebody looks: a mail of
+/// cron every five minutes is not the place.
 pub(super) fn attach(
     context: &Context,
     inventory: &mut Inventory,
     selected: &[usize],
 ) -> Result<(), CliError> {
-    for index in selected {
-        let Some(host) = inventory.hosts.get_mut(*index) else {
-            continue;
-        };
-        let mut settings = host.ssh.as_ref().clone();
-        let home = &context.home;
-        let tilde = |word: &str| match word.strip_prefix("~/") {
-            Some(rest) => home.join(rest),
-            None => PathBuf::from(word),
-        };
-        settings.identities.files = ["id_ed25519", "id_ecdsa", "id_rsa"]
-            .map(|name| home.join(".ssh").join(name))
-            .to_vec();
-        settings.host_keys.user_files = vec![home.join(".ssh/known_hosts")];
-        settings.host_keys.global_files = vec![PathBuf::from("/etc/ssh/ssh_known_hosts")];
-        for option in &host.ssh_request.options {
-            let words = shlex::split(&option.value).unwrap_or_default();
-            match option.keyword.as_str() {
-                "IdentityFile" => {
-                    if !settings.identities.named {
-                        settings.identities.files.clear();
-                    }
-                    settings.identities.named = true;
-                    settings
-                        .identities
-                        .files
-                        .extend(words.iter().map(|word| tilde(word)));
-                }
-                "UserKnownHostsFile" => {
-                    settings.host_keys.user_files = words.iter().map(|word| tilde(word)).collect();
-                }
-                "GlobalKnownHostsFile" => settings.host_keys.global_files.clear(),
-                "ProxyJump" => {
-                    for hop in option.value.split(',') {
-                        let (user, rest) = hop.split_once('@').unwrap_or(("root", hop));
-                        let (name, port) = rest.split_once(':').unwrap_or((rest, "22"));
-                        let mut jump =
-                            SshSettings::plain(name, name, port.parse().unwrap_or(22), user);
-                        jump.route = std::mem::replace(&mut settings.route, Route::Direct);
-                        jump.identities = settings.identities.clone();
-                        jump.host_keys = settings.host_keys.clone();
-                        settings.route = Route::Jump(Arc::new(jump));
-                    }
-                }
-                _ => {}
-            }
-        }
-        host.ssh = Arc::new(settings);
+    let mut connections = Connections::new(context);
+    connections.attach(inventory, selected)?;
+    let watched = std::io::stderr().is_terminal() && !context.view.quiet;
+    if (watched || context.view.verbose)
+        && let Some(note) = connections.note()
+    {
+        context.note(&note);
     }
     Ok(())
 }

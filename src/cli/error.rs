@@ -2,6 +2,7 @@
 
 use super::Exit;
 use crate::inventory::{InventoryError, SelectError};
+use crate::ssh_config::SshConfigError;
 
 /// An error of a command, with its exit code and what helps.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +10,9 @@ pub(super) enum CliError {
     /// The inventory is at fault.
     #[error("{0}")]
     Inventory(InventoryError),
+    /// OpenSSH's configuration is at fault.
+    #[error("{0}")]
+    SshConfig(SshConfigError),
     /// There is no inventory.
     #[error("no inventory: looked at {0}")]
     NoInventory(String),
@@ -34,7 +38,7 @@ pub(super) enum CliError {
 impl CliError {
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Inventory(_) | Self::NoInventory(_) => Exit::Config,
+            Self::Inventory(_) | Self::SshConfig(_) | Self::NoInventory(_) => Exit::Config,
             Self::Select(_) | Self::Usage { .. } => Exit::Usage,
             Self::Machine(_) => Exit::Software,
             Self::OutputClosed => Exit::Clean,
@@ -44,6 +48,7 @@ impl CliError {
     pub(super) fn hint(&self) -> Option<&str> {
         match self {
             Self::Inventory(error) => error.hint.as_deref(),
+            Self::SshConfig(error) => error.hint.as_deref(),
             Self::NoInventory(_) => Some(
                 "`clawfleet inventory init` writes a commented example; `-i FILE` names another place",
             ),

@@ -4,12 +4,13 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::args::InventoryCommand;
-use super::connection;
+use super::connection::{self, Connections};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use crate::inventory::EXAMPLE;
-use crate::report::{hosts_table, settings_table};
+use crate::inventory::{EXAMPLE, Inventory};
+use crate::report::{connection_table, hosts_table, settings_table};
+use crate::ssh_config::Origin;
 
 pub(super) fn run(context: &Context, command: &InventoryCommand) -> Result<Exit, CliError> {
     match command {
@@ -52,9 +53,12 @@ fn list(context: &Context, selectors: &[String]) -> Result<Exit, CliError> {
     Ok(Exit::Clean)
 }
 
-fn show(context: &Context, selectors: &[String], _ssh: bool) -> Result<Exit, CliError> {
+fn show(context: &Context, selectors: &[String], ssh: bool) -> Result<Exit, CliError> {
     let (mut inventory, path) = context.load_inventory()?;
     let selected = context.select(&inventory, &path, selectors)?;
+    if ssh {
+        return show_connections(context, &inventory, &selected);
+    }
     connection::attach(context, &mut inventory, &selected)?;
     for index in selected {
         let Some(host) = inventory.hosts.get(index) else {
@@ -72,6 +76,44 @@ fn show(context: &Context, selectors: &[String], _ssh: bool) -> Result<Exit, Cli
             inventory.settings(index).iter(),
             context.view,
         ))?;
+    }
+    Ok(Exit::Clean)
+}
+
+/// Shows what `ssh HOST` would do, keyword by keyword.
+fn show_connections(
+    context: &Context,
+    inventory: &Inventory,
+    selected: &[usize],
+) -> Result<Exit, CliError> {
+    let mut connections = Connections::new(context);
+    for index in selected {
+        let Some(host) = inventory.hosts.get(*index) else {
+            continue;
+        };
+        let Some(effective) = connections.of(inventory, *index)? else {
+            context.print(&format!("{}  is this machine: no SSH\n", host.name))?;
+            continue;
+        };
+        let settings = effective.settings();
+        let way: Vec<String> = settings
+            .jumps()
+            .into_iter()
+            .chain([settings.as_ref()])
+            .map(|hop| format!("{}@{}:{}", hop.user, hop.host_name, hop.port))
+            .collect();
+        context.print(&format!("{}  {}\n", host.name, way.join(" -> ")))?;
+        let entries = effective.entries().into_iter().map(|entry| {
+            let written = entry
+                .written
+                .map(|written| format!(" (written: {written})"));
+            let value = entry.value + &written.unwrap_or_default();
+            (entry.keyword, value, entry.origin.to_string())
+        });
+        context.print(&connection_table(entries, context.view))?;
+    }
+    if let Some(note) = connections.note() {
+        context.note(&note);
     }
     Ok(Exit::Clean)
 }

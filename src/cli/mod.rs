@@ -9,6 +9,7 @@ mod error;
 mod exit;
 mod explain;
 mod inventory;
+mod machine;
 mod secrets;
 
 use std::process::ExitCode;

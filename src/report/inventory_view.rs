@@ -52,6 +52,20 @@ pub fn settings_table<'a>(
     finish(&table)
 }
 
+/// Lists a connection's keywords: each with its value and its origin.
+pub fn connection_table(
+    entries: impl Iterator<Item = (&'static str, String, String)>,
+    view: View,
+) -> String {
+    let mut table = bare_table(view);
+    table.set_header(["KEYWORD", "VALUE", "FROM"].map(|name| view.style.head_cell(name)));
+    for (keyword, value, origin) in entries {
+        let value = if value.is_empty() { "-" } else { &value };
+        table.add_row([keyword, value, &origin].map(shown));
+    }
+    finish(&table)
+}
+
 /// Lists every class.
 pub fn explain_all(view: View) -> String {
     let mut table = bare_table(view);

@@ -13,7 +13,7 @@ mod wire;
 mod words;
 
 pub use checks_view::{checks_json, checks_table, explain_check};
-pub use inventory_view::{explain_all, explain_one, hosts_table, settings_table};
+pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
 pub use json::{render_json, schema};
 pub use progress::Progress;
 pub use style::Style;

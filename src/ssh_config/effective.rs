@@ -162,8 +162,13 @@ impl Finish<'_> {
             }
             let message = format!("{name} {} is not supported: {}", words.join(" "), row.what);
             let hint = match row.harmless.first() {
-                Some(fine) => format!("`{name} {fine}` for this host, in the inventory or before this line, wins over it"),
-                None => format!("keep {name} out of the blocks that apply to `{}`", self.target.name),
+                Some(fine) => format!(
+                    "`{name} {fine}` for this host, in the inventory or before this line, wins over it"
+                ),
+                None => format!(
+                    "keep {name} out of the blocks that apply to `{}`",
+                    self.target.name
+                ),
             };
             return Err(SshConfigError::from(&obtained.origin, message).hint(hint));
         }
@@ -183,15 +188,17 @@ impl Finish<'_> {
                 self.options.way.as_ref().map(|way| &way.value),
                 Some(Way::Command(command)) if !command.eq_ignore_ascii_case("none")
             ),
-            "CASignatureAlgorithms" => Family::of(name).zip(words.first()).is_some_and(
-                |(family, spec)| {
-                    let list = family.list(spec).unwrap_or_default();
-                    family
-                        .default
-                        .iter()
-                        .all(|name| list.iter().any(|kept| kept == name))
-                },
-            ),
+            "CASignatureAlgorithms" => {
+                Family::of(name)
+                    .zip(words.first())
+                    .is_some_and(|(family, spec)| {
+                        let list = family.list(spec).unwrap_or_default();
+                        family
+                            .default
+                            .iter()
+                            .all(|name| list.iter().any(|kept| kept == name))
+                    })
+            }
             _ => false,
         }
     }
@@ -211,7 +218,11 @@ impl Finish<'_> {
         };
         self.show("HostName", host.to_owned(), options.origin("HostName"));
         if let Some(alias) = &alias {
-            self.show("HostKeyAlias", alias.clone(), options.origin("HostKeyAlias"));
+            self.show(
+                "HostKeyAlias",
+                alias.clone(),
+                options.origin("HostKeyAlias"),
+            );
         }
         Ok(SshSettings {
             route: self.route(host, user, route)?,
@@ -303,11 +314,15 @@ impl Finish<'_> {
         // The command is for a shell, and names would be part of it.
         for name in [host, &self.target.name] {
             if !harmless_host(name) {
-                return Err(wrong(format!("the name `{name}` would mean something to the shell")));
+                return Err(wrong(format!(
+                    "the name `{name}` would mean something to the shell"
+                )));
             }
         }
         if !harmless_user(user) {
-            return Err(wrong(format!("the login `{user}` would mean something to the shell")));
+            return Err(wrong(format!(
+                "the login `{user}` would mean something to the shell"
+            )));
         }
         self.tokens
             .only("hknpr")
@@ -376,14 +391,11 @@ impl Finish<'_> {
 
     /// Fills in `~`, tokens and variables.
     fn path(&self, keyword: &str, text: &str, origin: &Origin) -> Result<String, SshConfigError> {
-        self.tilde(keyword, text, origin)
-            .and_then(|path| {
-                self.tokens
-                    .fill(&path, Some(self.asked.world))
-                    .map_err(|message| {
-                        SshConfigError::from(origin, format!("{keyword}: {message}"))
-                    })
-            })
+        self.tilde(keyword, text, origin).and_then(|path| {
+            self.tokens
+                .fill(&path, Some(self.asked.world))
+                .map_err(|message| SshConfigError::from(origin, format!("{keyword}: {message}")))
+        })
     }
 
     fn tilde(&self, keyword: &str, text: &str, origin: &Origin) -> Result<String, SshConfigError> {
@@ -428,7 +440,10 @@ impl Finish<'_> {
             None => built_in.iter().map(|file| (*file).to_owned()).collect(),
         };
         let mut paths = Vec::new();
-        for file in files.iter().filter(|file| !file.eq_ignore_ascii_case("none")) {
+        for file in files
+            .iter()
+            .filter(|file| !file.eq_ignore_ascii_case("none"))
+        {
             paths.push(if with_tokens {
                 self.path(keyword, file, &origin)?
             } else {
@@ -605,7 +620,10 @@ fn built_in(keyword: &str) -> Option<&'static str> {
     Some(match keyword {
         "AddressFamily" => "any",
         "CanonicalDomains" | "ConnectTimeout" => "none",
-        "CanonicalizeHostname" | "CheckHostIP" | "Compression" | "HashKnownHosts"
+        "CanonicalizeHostname"
+        | "CheckHostIP"
+        | "Compression"
+        | "HashKnownHosts"
         | "IdentitiesOnly" => "no",
         "CanonicalizeFallbackLocal"
         | "KbdInteractiveAuthentication"
