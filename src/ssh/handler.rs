@@ -1,13 +1,14 @@
 //! What the server may make us do: show its key, and nothing else.
 
 use std::sync::{Arc, Mutex};
+use std::time::UNIX_EPOCH;
 
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelId};
 
 use super::StageClock;
-use super::known_hosts::{KeyVerdict, KnownHosts, ServerName};
+use super::host_keys::{KeyVerdict, KnownHosts, ServerName};
 use crate::model::Stage;
 
 /// What the handler learned, for the worker to read after a failure.
@@ -36,14 +37,9 @@ impl client::Handler for Handler {
         presented: &PublicKeyOrCertificate,
     ) -> Result<bool, Self::Error> {
         self.clock.enter(Stage::HostKey);
-        let verdict = match presented {
-            PublicKeyOrCertificate::PublicKey { key, .. } => {
-                self.known_hosts.check(&self.server, key)
-            }
-            // Never asked for, so a server that sends one is not to be trusted.
-            PublicKeyOrCertificate::Certificate(_) => KeyVerdict::Unsupported,
-        };
-        let trusted = matches!(verdict, KeyVerdict::Known);
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+        let verdict = self.known_hosts.check(&self.server, presented, now);
+        let trusted = verdict.is_trusted();
         if let Ok(mut learned) = self.learned.lock() {
             learned.key = Some(verdict);
         }

@@ -7,7 +7,7 @@ mod auth;
 mod clock;
 mod exec;
 mod handler;
-mod known_hosts;
+mod host_keys;
 mod local;
 mod russh_session;
 mod wire;
@@ -21,7 +21,10 @@ use tokio::time::Instant;
 pub use auth::{KeyFault, Keyring, PassphrasePrompt};
 pub use clock::StageClock;
 pub use exec::{Command, ExecEnd, ExecOutput};
-pub use known_hosts::{KeyVerdict, KnownHosts};
+pub use host_keys::{
+    CertificateFault, EnrolError, Enrolled, HostKeyStore, KeyVerdict, KnownAlgorithms, KnownHosts,
+    NewEntry, Place, RevokedBy, RevokedKeys, RevokedThing, ServerName, enrol,
+};
 pub use local::LocalTransport;
 pub use russh_session::SshTransport;
 

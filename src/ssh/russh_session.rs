@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::auth::{Keyring, LogInError};
 use super::exec::{Command, ExecEnd, ExecOutput, append_capped};
 use super::handler::{Handler, Learned};
-use super::known_hosts::{KeyVerdict, KnownHosts, ServerName};
+use super::host_keys::{HostKeyStore, KeyVerdict, KnownHosts, RevokedThing, ServerName};
 use super::wire::{HangUp, Head, Wire};
 use super::{ForwardError, Session, StageClock, Stream, Transport};
 use crate::model::{Host, HostError, HostOutcome, Stage};
@@ -55,40 +55,33 @@ const HOST_KEYS: [Algorithm; 6] = [
 pub struct SshTransport {
     keyring: Keyring,
     known_hosts: HashMap<Vec<PathBuf>, Arc<KnownHosts>>,
+    host_key_notes: Vec<String>,
     default_files: Vec<PathBuf>,
 }
 
 impl SshTransport {
     /// Reads the host key files of these hosts.
     pub fn new(keyring: Keyring, hosts: &[&Host], home: &std::path::Path) -> Self {
-        let default_files = KnownHosts::default_files(home);
+        let default_files = HostKeyStore::default_files(home);
+        let mut store = HostKeyStore::default();
         let mut known_hosts = HashMap::new();
         for host in hosts {
             let files = files_of(host, &default_files);
             known_hosts
                 .entry(files.to_vec())
-                .or_insert_with(|| Arc::new(KnownHosts::load(files)));
+                .or_insert_with(|| Arc::new(store.open_files(files, None)));
         }
         Self {
             keyring,
             known_hosts,
+            host_key_notes: store.notes(),
             default_files,
         }
     }
 
     /// Returns what was wrong with the host key files, for the log.
     pub fn host_key_notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        for known in self.known_hosts.values() {
-            notes.extend(known.unreadable.iter().cloned());
-            notes.extend(
-                known
-                    .skipped
-                    .iter()
-                    .map(|(file, line)| format!("{}:{line}: line skipped", file.display())),
-            );
-        }
-        notes
+        self.host_key_notes.clone()
     }
 
     fn config(&self, known: &[Algorithm]) -> client::Config {
@@ -157,7 +150,7 @@ impl Transport for SshTransport {
         let server = ServerName::new(&host.address, host.port);
         let known = files_of(host, &self.default_files);
         let known_hosts = self.known_hosts.get(known).cloned().unwrap_or_default();
-        let config = self.config(&known_hosts.algorithms(&server));
+        let config = self.config(&known_hosts.algorithms(&server).keys);
         let learned = Arc::new(Mutex::new(Learned::default()));
         let handler = Handler {
             known_hosts,
@@ -281,7 +274,7 @@ fn handshake_failed(
         Ok(mut learned) => (learned.key.take(), learned.goodbye.take()),
         Err(_) => (None, None),
     };
-    if let Some(verdict) = key.filter(|verdict| *verdict != KeyVerdict::Known) {
+    if let Some(verdict) = key.filter(|verdict| !verdict.is_trusted()) {
         return host_key_rejected(host, clock, verdict);
     }
     if clock.current() == Stage::Banner {
@@ -326,7 +319,6 @@ fn host_key_rejected(host: &Host, clock: &StageClock, verdict: KeyVerdict) -> Ho
         host.port,
         quote(&host.address)
     );
-    let name = ServerName::new(&host.address, host.port);
     let (message, hint) = match verdict {
         KeyVerdict::Unknown {
             algorithm,
@@ -338,31 +330,55 @@ fn host_key_rejected(host: &Host, clock: &StageClock, verdict: KeyVerdict) -> Ho
         KeyVerdict::Changed {
             algorithm,
             fingerprint,
-            known_at: (known, line),
+            name,
+            known_at,
+            ..
         } => (
             format!(
-                "HOST KEY CHANGED: it now shows {algorithm} {fingerprint}, another key is known at {}:{line}",
-                known.display()
+                "HOST KEY CHANGED: it now shows {algorithm} {fingerprint}, another key is known at {known_at}"
             ),
             format!(
                 "if the host was re-installed: ssh-keygen -R {} -f {}, then {enrol}; if not, somebody may be in between",
-                quote(name.as_str()),
-                quote(&known.display().to_string())
+                quote(&name),
+                quote(&known_at.file.display().to_string())
             ),
         ),
         KeyVerdict::Revoked {
+            what,
             fingerprint,
-            at: (at, line),
+            by,
         } => (
-            format!(
-                "the host shows a key that is revoked at {}:{line}: {fingerprint}",
-                at.display()
-            ),
+            match what {
+                RevokedThing::Key => {
+                    format!("the host shows a key that is revoked at {by}: {fingerprint}")
+                }
+                RevokedThing::Authority => {
+                    format!("the signer of the host's certificate is revoked at {by}")
+                }
+                RevokedThing::Certificate => {
+                    format!("the host's certificate is revoked at {by}: {fingerprint}")
+                }
+            },
             "the host needs a new host key".to_owned(),
         ),
-        KeyVerdict::Unsupported | KeyVerdict::Known => (
-            "the host shows a certificate that was not asked for".to_owned(),
-            "host certificates are not supported yet".to_owned(),
+        KeyVerdict::RevocationsUnreadable { file, why } => (
+            format!(
+                "nobody knows which host keys are revoked: {}: {why}",
+                file.display()
+            ),
+            "no host is trusted before that file can be read".to_owned(),
+        ),
+        KeyVerdict::CertificateRefused { why, authority, .. } => (
+            format!(
+                "the host's certificate does not vouch for it, and its key is not known: {why}"
+            ),
+            format!(
+                "it is signed by {authority}; the host needs another certificate, or its key enrolled: {enrol}"
+            ),
+        ),
+        KeyVerdict::Known { .. } => (
+            "the key exchange failed after the host's key was accepted".to_owned(),
+            "try again".to_owned(),
         ),
     };
     HostOutcome::HostKeyRejected(clock.error(message).hint(hint))
