@@ -334,3 +334,312 @@ fn distinct(algorithms: impl IntoIterator<Item = Algorithm>) -> Vec<Algorithm> {
     }
     distinct
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    const A: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    const B: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILIG2T/B0l0gaqj3puu510tu9N1OkQ4znY3LYuEm5zCF";
+    const E: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHwf2HMM5TRXvo2SQJjsNkiDD5KqiiNjrGVv3UUh+mMT5RHxiRtOnlqvjhQtBq0VpmpCV/PwUdhOig4vkbqAcEc=";
+
+    fn known(texts: &[&str]) -> KnownHosts {
+        let files = texts.iter().enumerate().map(|(number, text)| {
+            let words = text.split_inclusive([' ', '\n', '\r']).map(|word| {
+                let key = match word.trim_end() {
+                    "A" => A,
+                    "B" => B,
+                    "E" => E,
+                    other => other,
+                };
+                format!("{key}{}", &word[word.trim_end().len()..])
+            });
+            let text: String = words.collect();
+            let path = PathBuf::from(format!("file{number}"));
+            Arc::new(KeyFile::parse(&path, text.as_bytes()))
+        });
+        KnownHosts {
+            files: files.collect(),
+            revoked: Vec::new(),
+        }
+    }
+
+    fn key(text: &str) -> PublicKey {
+        PublicKey::from_openssh(text).unwrap()
+    }
+
+    fn hashed(name: &str) -> String {
+        super::super::line::HashedName::new(name, [7; 20])
+            .unwrap()
+            .to_string()
+    }
+
+    fn says(verdict: &KeyVerdict) -> String {
+        match verdict {
+            KeyVerdict::Known { at, .. } => format!("known {at}"),
+            KeyVerdict::Unknown { .. } => "unknown".into(),
+            KeyVerdict::Changed { known_at, .. } => format!("changed {known_at}"),
+            KeyVerdict::Revoked { by, .. } => format!("revoked {by}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn lines_mean_what_openssh_means() {
+        let cases: &[(&str, &str, u16, &str)] = &[
+            ("h1 A", "h1", 22, "known"),
+            ("h1 B", "h1", 22, "changed"),
+            ("h1 E", "h1", 22, "changed"),
+            ("h2 A", "h1", 22, "unknown"),
+            ("H1 A", "h1", 22, "known"),
+            ("h1 A", "H1", 22, "known"),
+            ("h0,h1,h2 A", "h1", 22, "known"),
+            (",h1,, A", "h1", 22, "known"),
+            ("h1\t A  comment", "h1", 22, "known"),
+            ("   h1 A", "h1", 22, "known"),
+            ("h1 A\r", "h1", 22, "known"),
+            ("h1 B\nh1 A", "h1", 22, "known"),
+            // A port, and OpenSSH's second look without it.
+            ("[h1]:2222 A", "h1", 2222, "known"),
+            ("[h1]:2222 A", "h1", 22, "unknown"),
+            ("h1 A", "h1", 2222, "known"),
+            ("h1 B", "h1", 2222, "unknown"),
+            ("[h1]:2222 B\nh1 A", "h1", 2222, "changed"),
+            ("@revoked h1 A", "h1", 2222, "revoked"),
+            // Patterns.
+            ("*.ex.com A", "a.ex.com", 22, "known"),
+            ("*.ex.com A", "ex.com", 22, "unknown"),
+            ("*.EX.com A", "a.ex.com", 22, "known"),
+            ("h? A", "h1", 22, "known"),
+            ("* A", "h1", 2222, "known"),
+            ("!a.ex.com,*.ex.com A", "a.ex.com", 22, "unknown"),
+            ("*.ex.com,!a.ex.com A", "a.ex.com", 22, "unknown"),
+            ("!a.ex.com,*.ex.com A", "b.ex.com", 22, "known"),
+            ("!a.ex.com,a.ex.com A", "a.ex.com", 22, "unknown"),
+            ("!b A", "h1", 22, "unknown"),
+            // Markers.
+            ("@revoked * A\nh1 A", "h1", 22, "revoked"),
+            ("h1 A\n@revoked h1 A", "h1", 22, "revoked"),
+            ("@revoked h2 A\nh1 A", "h1", 22, "known"),
+            ("@revoked h1 B\nh1 A", "h1", 22, "known"),
+            ("@revoked h1 B", "h1", 22, "unknown"),
+            ("@cert-authority * A", "h1", 22, "unknown"),
+            ("# h1 A", "h1", 22, "unknown"),
+            ("", "h1", 22, "unknown"),
+        ];
+        for (text, host, port, wanted) in cases {
+            let verdict = known(&[text]).check_key(&ServerName::new(host, *port), &key(A));
+            let said = says(&verdict);
+            let word = said.split(' ').next().unwrap();
+            assert_eq!(word, *wanted, "{text}\nfor {host}:{port}");
+        }
+    }
+
+    #[test]
+    fn lines_that_make_no_sense_are_passed_over_and_named() {
+        let cases = [
+            ("@strange h1 A", "unknown marker"),
+            ("@revoked @cert-authority h1 A", "unknown marker"),
+            ("@revoked", "unknown marker"),
+            ("h1", "the line ends before its key"),
+            ("h1 # A", "the line ends before its key"),
+            ("h1 ssh-ed25519", "the line ends before its key"),
+            ("h1 ssh-none AAAACHNzaC1ub25l", "unknown type of key"),
+            ("h1 ssh-ed25519 garbage!", "malformed key"),
+            ("h1 ssh-ed25519 AAAA", "malformed key"),
+            // A key of another type than the line says.
+            (
+                "h1 ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ",
+                "malformed key",
+            ),
+            // Version 1's keys.
+            ("h1 1024 65537 1234567", "malformed key"),
+            ("|1|AAAA|AAAA A", "malformed hash of a name"),
+            ("|2|AAAA A", "malformed hash of a name"),
+            ("| A", "malformed hash of a name"),
+            ("\u{0}\u{1b}[2J", "the line ends before its key"),
+        ];
+        for (line, why) in cases {
+            let known = known(&[&format!("# head\n{line}\nh1 A\n")]);
+            let notes: Vec<&str> = known.notes().collect();
+            assert_eq!(notes, [format!("file0:2: line skipped: {why}")], "{line}");
+            let verdict = known.check_key(&ServerName::new("h1", 22), &key(A));
+            assert_eq!(says(&verdict), "known file0:3", "{line}");
+        }
+        let long = "x".repeat(1023);
+        let known = known(&[&format!("{long},h1 A")]);
+        assert_eq!(known.notes().count(), 1);
+    }
+
+    #[test]
+    fn hashed_names_are_found_by_their_key_and_without() {
+        let text = format!("{} A\n{} B", hashed("[h1]:2222"), hashed("h2"));
+        let known = known(&[&text]);
+        let check = |host, port| says(&known.check_key(&ServerName::new(host, port), &key(A)));
+        assert_eq!(check("h1", 2222), "known file0:1");
+        assert_eq!(check("h1", 22), "unknown");
+        assert_eq!(check("h2", 22), "changed file0:2");
+    }
+
+    #[test]
+    fn all_files_of_a_policy_count() {
+        let known = known(&["h1 B", "h1 A\nh2 A", "@revoked h2 A"]);
+        let check = |host| says(&known.check_key(&ServerName::new(host, 22), &key(A)));
+        assert_eq!(check("h1"), "known file1:1");
+        assert_eq!(check("h2"), "revoked file2:1");
+    }
+
+    #[test]
+    fn an_alias_has_no_port() {
+        let known = known(&["cluster A\nh1 B"]);
+        let server = ServerName::new("h1", 2222).with_alias(Some("Cluster"));
+        assert_eq!(server.as_str(), "cluster");
+        assert_eq!(says(&known.check_key(&server, &key(A))), "known file0:1");
+        let without = ServerName::new("h1", 22).with_alias(None);
+        assert_eq!(says(&known.check_key(&without, &key(A))), "changed file0:2");
+    }
+
+    #[test]
+    fn the_address_may_not_contradict() {
+        let address = || "10.0.0.1".parse().unwrap();
+        let cases = [
+            ("h1 A", "known file0:1"),
+            ("h1 A\n10.0.0.1 A", "known file0:1"),
+            ("h1 A\n10.0.0.1 B", "changed file0:2"),
+            ("10.0.0.1 B", "changed file0:1"),
+            ("10.0.0.1 A", "unknown"),
+            ("h1 B\n10.0.0.1 A", "changed file0:1"),
+            ("h1 A\n@revoked 10.0.0.1 A", "revoked file0:2"),
+        ];
+        for (text, wanted) in cases {
+            let server = ServerName::new("h1", 22).with_address(address());
+            let verdict = known(&[text]).check_key(&server, &key(A));
+            assert_eq!(says(&verdict), wanted, "{text}");
+        }
+        let server = ServerName::new("h1", 2222).with_address(address());
+        assert_eq!(server.entries(), ["[h1]:2222", "[10.0.0.1]:2222"]);
+        let itself = ServerName::new("10.0.0.1", 22).with_address(address());
+        assert_eq!(itself.entries(), ["10.0.0.1"]);
+        let own = ServerName::new("h1", 22).with_address("127.0.0.1".parse().unwrap());
+        assert_eq!(own.entries(), ["h1"]);
+        match known(&["10.0.0.1 B"])
+            .check_key(&ServerName::new("h1", 22).with_address(address()), &key(A))
+        {
+            KeyVerdict::Changed { name, .. } => assert_eq!(name, "10.0.0.1"),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_changed_key_names_its_like_and_other_algorithms() {
+        let other_known =
+            |text: &str| match known(&[text]).check_key(&ServerName::new("h1", 22), &key(A)) {
+                KeyVerdict::Changed {
+                    known_at,
+                    other_known,
+                    ..
+                } => (known_at.line, other_known.len()),
+                other => unreachable!("{other:?}"),
+            };
+        assert_eq!(other_known("h1 E\nh1 B"), (2, 0));
+        assert_eq!(other_known("h1 E"), (1, 1));
+        assert_eq!(other_known(&format!("{} E", hashed("h1"))), (1, 1));
+    }
+
+    #[test]
+    fn known_algorithms_cost_no_search_through_hashes() {
+        let server = ServerName::new("h1", 22);
+        let names = |known: KnownAlgorithms| {
+            let keys: Vec<String> = known.keys.iter().map(ToString::to_string).collect();
+            (keys.join(","), known.certificates)
+        };
+        let (ed, ec) = ("ssh-ed25519", "ecdsa-sha2-nistp256");
+        let (h1, h2) = (hashed("h1"), hashed("h2"));
+        let cases: &[(&str, &str, bool, &str)] = &[
+            (
+                "h1 A\nh1 E\nh1 B",
+                "ssh-ed25519,ecdsa-sha2-nistp256",
+                false,
+                "",
+            ),
+            ("h2 A", "", false, ""),
+            ("@revoked h1 A", "", false, ""),
+            ("@cert-authority *,!h2 A\nh1 E", ec, true, ec),
+            ("@cert-authority h2 A", "", false, ""),
+            (&format!("@cert-authority {h1} A"), "", true, ""),
+            (&format!("@cert-authority {h2} A"), "", false, ""),
+            // All hashed keys are of one type, even though none is this host's.
+            (&format!("{h2} A"), ed, false, ""),
+            (&format!("{h2} A\n{h1} E"), "", false, ec),
+            (
+                &format!("h* A\n{h1} E"),
+                ed,
+                false,
+                "ssh-ed25519,ecdsa-sha2-nistp256",
+            ),
+        ];
+        for (text, wanted, certificates, by_scan) in cases {
+            let known = known(&[text]);
+            let said = names(known.algorithms(&server));
+            assert_eq!(said, ((*wanted).to_owned(), *certificates), "{text}");
+            let scanned = names(known.algorithms_by_scan(&server)).0;
+            let by_scan = if by_scan.is_empty() && !text.contains('|') {
+                wanted
+            } else {
+                by_scan
+            };
+            assert_eq!(scanned, *by_scan, "{text}");
+        }
+        let elsewhere = ServerName::new("h1", 2222);
+        let known = known(&["h1 E\n@cert-authority h1 A"]);
+        assert_eq!(names(known.algorithms(&elsewhere)), (ec.to_owned(), true));
+    }
+
+    #[test]
+    fn a_key_that_was_enrolled_meanwhile_counts() {
+        let known = known(&["h2 A"]);
+        let server = ServerName::new("h1", 22);
+        let at = Place {
+            file: "file0".into(),
+            line: 2,
+        };
+        known.learn(&server.entries(), &key(A), &at);
+        assert_eq!(says(&known.check_key(&server, &key(A))), "known file0:2");
+        assert_eq!(says(&known.check_key(&server, &key(B))), "changed file0:2");
+        assert_eq!(known.algorithms(&server).keys.len(), 1);
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_refuses_all() {
+        let server = ServerName::new("h1", 22);
+        for (text, wanted) in [
+            (format!("# none\n\n{B}\n"), "known file0:1"),
+            (format!("{A} comment"), "revoked list"),
+        ] {
+            let mut known = known(&["h1 A"]);
+            known.revoked.push(Arc::new(RevocationFile {
+                path: "list".into(),
+                keys: super::super::RevokedKeys::parse(text.as_bytes()),
+            }));
+            assert_eq!(says(&known.check_key(&server, &key(A))), wanted);
+        }
+        for text in ["garbage", "ssh-ed25519 AAAA", "SSHKRL\n\0"] {
+            let mut known = known(&["h1 A"]);
+            known.revoked.push(Arc::new(RevocationFile {
+                path: "list".into(),
+                keys: super::super::RevokedKeys::parse(text.as_bytes()),
+            }));
+            let verdict = known.check_key(&server, &key(A));
+            assert!(
+                matches!(verdict, KeyVerdict::RevocationsUnreadable { .. }),
+                "{text}: {verdict:?}"
+            );
+        }
+        let missing = RevocationFile::read(Path::new("/nonexistent/list"));
+        assert!(missing.keys.is_err());
+    }
+}
