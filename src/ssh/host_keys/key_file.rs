@@ -42,7 +42,7 @@ pub(super) struct KeyFile {
     hashed_algorithms: Vec<Algorithm>,
     notes: Vec<String>,
     /// Keys that this run added to the file after it was read.
-    added: RwLock<Vec<(String, KeyData, usize)>>,
+    added: RwLock<HashMap<String, Vec<(KeyData, usize)>>>,
 }
 
 impl KeyFile {
@@ -148,9 +148,7 @@ impl KeyFile {
 
     fn find_added(&self, name: &str, key: &KeyData) -> Option<Place> {
         let added = self.added.read().ok()?;
-        let (.., line) = added
-            .iter()
-            .find(|(added, with, _)| added == name && with == key)?;
+        let (_, line) = added.get(name)?.iter().find(|(with, _)| with == key)?;
         Some(self.at(*line))
     }
 
@@ -188,17 +186,18 @@ impl KeyFile {
         let Ok(added) = self.added.read() else {
             return Vec::new();
         };
-        added
+        let lines = added.get(name).map(Vec::as_slice).unwrap_or_default();
+        lines
             .iter()
-            .filter(|(added, ..)| added == name)
-            .map(|(_, key, line)| (key.algorithm(), self.at(*line)))
+            .map(|(key, line)| (key.algorithm(), self.at(*line)))
             .collect()
     }
 
     /// Takes note of a key that was added to the file.
     pub(super) fn add(&self, name: &str, key: &KeyData, line: usize) {
         if let Ok(mut added) = self.added.write() {
-            added.push((name.to_owned(), key.clone(), line));
+            let lines = added.entry(name.to_owned()).or_default();
+            lines.push((key.clone(), line));
         }
     }
 

@@ -32,6 +32,17 @@ pub struct KnownHosts {
 }
 
 impl KnownHosts {
+    /// Reads a text as if it were the only file. Its name is `known_hosts` in messages.
+    pub fn parse(text: &str) -> Self {
+        Self {
+            files: vec![Arc::new(KeyFile::parse(
+                Path::new("known_hosts"),
+                text.as_bytes(),
+            ))],
+            revoked: Vec::new(),
+        }
+    }
+
     /// Judges what a server presents. The time is in seconds of Unix time.
     pub fn check(
         &self,
@@ -160,14 +171,14 @@ impl KnownHosts {
         server: &ServerName,
         algorithms_of: impl Fn(&str) -> Vec<Algorithm>,
     ) -> KnownAlgorithms {
-        let of = |name: &str| KnownAlgorithms {
-            keys: algorithms_of(name),
-            certificates: self.has_authority(name),
-        };
-        let known = of(server.as_str());
-        match server.without_port() {
-            Some(bare) if known == KnownAlgorithms::default() => of(bare),
-            _ => known,
+        let names = || [Some(server.as_str()), server.without_port()].into_iter();
+        KnownAlgorithms {
+            keys: names()
+                .flatten()
+                .map(algorithms_of)
+                .find(|keys| !keys.is_empty())
+                .unwrap_or_default(),
+            certificates: names().flatten().any(|name| self.has_authority(name)),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Replacing a file that others write, too.
 //!
 //! The new text goes to a file beside the old one, which takes its place in one step: a full disk
-//! or a crash leaves the old file whole. Writers of our kind wait for each other by a lock on the
-//! file. ssh itself appends without one, so the file is looked at once more before it is replaced.
+//! or a crash leaves the old file whole. Writers of our kind wait for each other by a lock
+//! beside it. ssh itself appends without one, so the file is looked at once more before it is replaced.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
@@ -35,37 +35,45 @@ pub(super) fn rewrite<T>(
     let target = resolve(file)?;
     make_directory(&target)?;
     let _lock = lock(&target, wait)?;
+    let of_target = |error| EnrolError::io(&target)(error);
     for _ in 0..TRIES {
-        let before = fs::metadata(&target).map_err(EnrolError::io(&target))?;
-        let old = read_capped(&target).map_err(EnrolError::io(&target))?;
+        let before = look(&target).map_err(of_target)?;
+        let old = match &before {
+            Some(_) => read_capped(&target).map_err(of_target)?,
+            None => Vec::new(),
+        };
         let (new, result) = edit(&old)?;
         if new == old {
             return Ok(result);
         }
-        let fresh = Fresh::write(&target, &before, &new).map_err(EnrolError::io(&target))?;
-        let now = fs::metadata(&target).map_err(EnrolError::io(&target))?;
-        if same_text(&before, &now) && now.len() == old.len() as u64 {
-            fresh.replace(&target).map_err(EnrolError::io(&target))?;
+        let fresh = Fresh::write(&target, before.as_ref(), &new).map_err(of_target)?;
+        let now = look(&target).map_err(of_target)?;
+        if same_text(before.as_ref(), now.as_ref(), old.len()) {
+            fresh.replace(&target).map_err(of_target)?;
             return Ok(result);
         }
     }
     Err(EnrolError::Restless(target))
 }
 
-/// Whether a file was not written to in between.
-fn same_text(before: &Metadata, now: &Metadata) -> bool {
+fn look(target: &Path) -> io::Result<Option<Metadata>> {
+    match fs::metadata(target) {
+        Ok(data) => Ok(Some(data)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a file was not written to in between, and all of it was read.
+fn same_text(before: Option<&Metadata>, now: Option<&Metadata>, read: usize) -> bool {
     let stamp = |data: &Metadata| {
         (
             (data.dev(), data.ino(), data.len()),
-            (
-                data.mtime(),
-                data.mtime_nsec(),
-                data.ctime(),
-                data.ctime_nsec(),
-            ),
+            (data.mtime(), data.mtime_nsec()),
+            (data.ctime(), data.ctime_nsec()),
         )
     };
-    stamp(before) == stamp(now)
+    before.map(stamp) == now.map(stamp) && now.is_none_or(|now| now.len() == read as u64)
 }
 
 /// Follows links to the file that is meant.
@@ -117,42 +125,46 @@ fn make_directory(file: &Path) -> Result<(), EnrolError> {
         .map_err(EnrolError::io(directory))
 }
 
-/// Locks a file for as long as what is returned lives. The lock is on the file itself, so it is
-/// of no use once another writer has replaced the file.
+/// Locks a file for as long as what is returned lives. The lock is a file beside it: the file
+/// itself will be another one when the next writer gets the lock that it waited for.
 fn lock(target: &Path, wait: Duration) -> Result<File, EnrolError> {
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    let path = directory(target).join(name);
     let start = Instant::now();
     loop {
-        let file = open(target).map_err(EnrolError::io(target))?;
+        let file = open_lock(&path).map_err(EnrolError::io(&path))?;
         match file.try_lock() {
-            Ok(()) if is_at(&file, target) => return Ok(file),
+            // It may have been tidied away meanwhile.
+            Ok(()) if is_at(&file, &path) => return Ok(file),
             Ok(()) => {}
-            Err(TryLockError::Error(error)) => return Err(EnrolError::io(target)(error)),
+            Err(TryLockError::Error(error)) => return Err(EnrolError::io(&path)(error)),
             Err(TryLockError::WouldBlock) => sleep(LOCK_POLL),
         }
         if start.elapsed() >= wait {
             return Err(EnrolError::Locked {
-                file: target.to_owned(),
+                file: path,
                 waited: wait,
             });
         }
     }
 }
 
-/// Opens a file, which is made if it is not there. Some network file systems lock only what is
-/// open for writing; elsewhere, a file that nobody may write to is replaced all the same.
-fn open(target: &Path) -> io::Result<File> {
+/// Opens a lock, which is made if it is not there. Some network file systems lock only what is
+/// open for writing; elsewhere, a lock that root made serves others, too.
+fn open_lock(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
     let mut options = OpenOptions::new();
-    options.read(true).custom_flags(flags).mode(0o600);
-    match options
+    options.read(true).custom_flags(flags).mode(0o644);
+    let writable = options
         .clone()
         .write(true)
         .create(true)
         .truncate(false)
-        .open(target)
-    {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => options.open(target),
+        .open(path);
+    match writable {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => options.open(path),
         opened => opened,
     }
 }
@@ -169,7 +181,7 @@ struct Fresh(Option<PathBuf>);
 
 impl Fresh {
     /// Writes a text to a file that belongs to whom the old one belongs to.
-    fn write(target: &Path, old: &Metadata, text: &[u8]) -> io::Result<Self> {
+    fn write(target: &Path, old: Option<&Metadata>, text: &[u8]) -> io::Result<Self> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let name = format!(".clawfleet-{:016x}", u64::from_ne_bytes(random));
@@ -180,12 +192,11 @@ impl Fresh {
             .mode(0o600)
             .open(&path)?;
         let fresh = Self(Some(path));
-        let new = file.metadata()?;
-        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-            fchown(&file, Some(old.uid()), Some(old.gid()))?;
-        }
+        give(&file, target, old)?;
         file.write_all(text)?;
-        file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
+        if let Some(old) = old {
+            file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
+        }
         file.sync_all()?;
         Ok(fresh)
     }
@@ -200,6 +211,24 @@ impl Fresh {
             let _ = directory.sync_all();
         }
         Ok(())
+    }
+}
+
+/// Gives a file to the owner of the old one. Without one it is for the owner of the directory, so
+/// that root leaves no file behind that a user cannot read.
+fn give(file: &File, target: &Path, old: Option<&Metadata>) -> io::Result<()> {
+    let owner = |data: &Metadata| (data.uid(), data.gid());
+    let ours = owner(&file.metadata()?);
+    match old.map(owner) {
+        Some((uid, gid)) if (uid, gid) != ours => fchown(file, Some(uid), Some(gid)),
+        Some(_) => Ok(()),
+        None => {
+            let (uid, gid) = owner(&fs::metadata(directory(target))?);
+            if uid != ours.0 {
+                let _ = fchown(file, Some(uid), Some(gid));
+            }
+            Ok(())
+        }
     }
 }
 
