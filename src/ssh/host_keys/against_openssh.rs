@@ -153,6 +153,29 @@ proptest! {
             prop_assert_eq!(our_lines(&file, &name), theirs, "{} in\n{}", name, text);
         }
     }
+
+    #[test]
+    fn a_replaced_key_changes_nothing_for_others(lines in prop::collection::vec(a_line(), 0..30), hash: bool) {
+        let lab = Lab::new();
+        let text = lines.join("\n");
+        let path = lab.write("known_hosts", &text);
+        let key = lab.key("new", "ed25519");
+        let entry = NewEntry { names: vec!["b.a".into()], key: key.clone() };
+        enrol(&path, &[entry], hash, &["b.a".into()]).unwrap();
+        let new = fs::read(&path).unwrap();
+        let (before, after) = (KeyFile::parse(&path, text.as_bytes()), KeyFile::parse(&path, &new));
+        prop_assert!(after.find(Marker::Key, "b.a", key.key_data()).is_some());
+        for name in NAMES.map(str::to_ascii_lowercase).iter().filter(|name| *name != "b.a") {
+            let count = |file| our_lines(file, name).len();
+            prop_assert_eq!(count(&before), count(&after), "{} in\n{}", name, text);
+        }
+        // Lines of others are still there, in their order and to the byte.
+        let new = String::from_utf8(new).unwrap();
+        let mut left = new.split('\n');
+        for line in text.split('\n').filter(|line| !line.contains("b.a") && !line.contains('|')) {
+            prop_assert!(left.any(|other| other == line), "{:?} in\n{}", line, new);
+        }
+    }
 }
 
 #[test]

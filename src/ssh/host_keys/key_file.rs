@@ -41,6 +41,7 @@ pub(super) struct KeyFile {
     /// The types of the keys of hashed names.
     hashed_algorithms: Vec<Algorithm>,
     notes: Vec<String>,
+    unreadable: bool,
     /// Keys that this run added to the file after it was read.
     added: RwLock<HashMap<String, Vec<(KeyData, usize)>>>,
 }
@@ -54,6 +55,7 @@ impl KeyFile {
             Err(error) => Self {
                 path: path.to_owned(),
                 notes: vec![format!("{}: {error}", path.display())],
+                unreadable: true,
                 ..Self::default()
             },
         }
@@ -78,6 +80,11 @@ impl KeyFile {
     /// What was wrong with the file: a host that it vouches for would look unknown.
     pub(super) fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Whether nobody knows what is in the file.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.unreadable
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -161,10 +168,10 @@ impl KeyFile {
         let plain = self.by_name.get(name).map(Vec::as_slice);
         let patterns = self
             .numbered(&self.patterns)
-            .filter(|entry| entry.names.matches(name));
+            .filter(move |entry| entry.marker == marker && entry.names.matches(name));
         self.numbered(plain.unwrap_or_default())
-            .chain(patterns)
             .filter(move |entry| entry.marker == marker)
+            .chain(patterns)
     }
 
     /// The hashed lines of this name and marker, at the price of a hash for each line.

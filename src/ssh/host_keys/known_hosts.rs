@@ -160,6 +160,12 @@ impl KnownHosts {
         self.files.first().map(|file| file.path())
     }
 
+    /// Whether all files could be read. If not, an unknown key may be a changed one, and is not to
+    /// be accepted, whatever the policy says about unknown keys.
+    pub fn is_complete(&self) -> bool {
+        !self.files.iter().any(|file| file.is_unreadable())
+    }
+
     /// Returns what was wrong with the files: a host that they vouch for would look unknown.
     pub fn notes(&self) -> impl Iterator<Item = &str> {
         let lines = self.files.iter().flat_map(|file| file.notes());
@@ -502,6 +508,24 @@ mod tests {
         let check = |host| says(&known.check_key(&ServerName::new(host, 22), &key(A)));
         assert_eq!(check("h1"), "known file1:1");
         assert_eq!(check("h2"), "revoked file2:1");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_makes_nobody_known() {
+        let open = |path: &str| {
+            let path = PathBuf::from(path);
+            super::super::HostKeyStore::default().open_files([&path], None)
+        };
+        let missing = open("/nonexistent/known_hosts");
+        assert!(missing.is_complete());
+        assert_eq!(missing.notes().count(), 0);
+        for path in ["/", "/dev/zero", "/dev/null/known_hosts"] {
+            let known = open(path);
+            assert!(!known.is_complete(), "{path}");
+            assert_eq!(known.notes().count(), 1, "{path}");
+            let verdict = known.check_key(&ServerName::new("h1", 22), &key(A));
+            assert_eq!(says(&verdict), "unknown");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One line of known_hosts: a marker, names and a key.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use base64ct::{Base64, Encoding as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -113,7 +114,7 @@ pub(super) fn split_word(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Whom a line is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Names {
     /// Names without wildcards, in lower case.
     Plain(Vec<String>),
@@ -156,17 +157,25 @@ impl Names {
 }
 
 /// A name that only who knows it can recognise.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct HashedName {
     salt: [u8; SHA1_BYTES],
     hash: [u8; SHA1_BYTES],
+    /// The salt after its half of the work, which is the same for all names. Made for the first
+    /// name that is tried, because most lines are never tried.
+    salted: OnceLock<Option<Box<Hmac<Sha1>>>>,
 }
 
 impl HashedName {
     /// Hides a name behind a salt.
     pub(super) fn new(name: &str, salt: [u8; SHA1_BYTES]) -> Option<Self> {
-        let hash = digest(&salt, name)?;
-        Some(Self { salt, hash })
+        let mut hashed = Self {
+            salt,
+            hash: [0; SHA1_BYTES],
+            salted: OnceLock::new(),
+        };
+        hashed.hash = hashed.digest(name)?;
+        Some(hashed)
     }
 
     fn parse(text: &str) -> Result<Self, LineFault> {
@@ -184,11 +193,22 @@ impl HashedName {
         Ok(Self {
             salt: bytes(salt)?,
             hash: bytes(hash)?,
+            salted: OnceLock::new(),
         })
     }
 
     pub(super) fn is(&self, name: &str) -> bool {
-        digest(&self.salt, name) == Some(self.hash)
+        self.digest(name) == Some(self.hash)
+    }
+
+    fn digest(&self, name: &str) -> Option<[u8; SHA1_BYTES]> {
+        let salted = self.salted.get_or_init(|| {
+            let mac = Hmac::<Sha1>::new_from_slice(&self.salt);
+            mac.ok().map(Box::new)
+        });
+        let mut mac = Hmac::clone(salted.as_deref()?);
+        mac.update(name.as_bytes());
+        Some(mac.finalize().into_bytes().into())
     }
 }
 
@@ -198,12 +218,6 @@ impl fmt::Display for HashedName {
         let hash = Base64::encode_string(&self.hash);
         write!(f, "{HASH_MAGIC}{salt}|{hash}")
     }
-}
-
-fn digest(salt: &[u8], name: &str) -> Option<[u8; SHA1_BYTES]> {
-    let mut mac = Hmac::<Sha1>::new_from_slice(salt).ok()?;
-    mac.update(name.as_bytes());
-    Some(mac.finalize().into_bytes().into())
 }
 
 /// Reads a key as its type and base64; what follows is a comment. Only plain keys: the library
