@@ -313,7 +313,7 @@ fn said(verdict: &KeyVerdict) -> String {
 }
 
 #[test]
-fn a_certificate_is_looked_up_without_a_port_if_that_says_nothing() {
+fn an_authority_of_the_name_vouches_for_all_its_ports() {
     let lab = Lab::new();
     let authority = text(&lab.key("ca", "ed25519"));
     let other = text(&lab.key("ca2", "ed25519"));
@@ -331,7 +331,11 @@ fn a_certificate_is_looked_up_without_a_port_if_that_says_nothing() {
     let with_port = format!("@cert-authority [h1]:2222 {authority}\n");
     assert_eq!(check(&with_port, &server), "certified 1");
     let others = format!("{trust}@cert-authority [h1]:2222 {other}\n");
-    assert_eq!(check(&others, &server), "UnknownAuthority");
+    assert_eq!(check(&others, &server), "certified 1");
+    assert_eq!(
+        check(&others.replace(" h1 ", " h2 "), &server),
+        "UnknownAuthority"
+    );
     // The alias is the name that the certificate must be for.
     let aliased = ServerName::new("10.0.0.1", 2222).with_alias(Some("h1"));
     assert_eq!(check(&trust, &aliased), "certified 1");

@@ -136,8 +136,9 @@ fn check_time(certificate: &Certificate, now: u64) -> Result<(), CertificateFaul
     Ok(())
 }
 
-/// Hosts may be patterns, as opposed to users. The specification calls a list without a name valid
-/// for all; OpenSSH takes none for a host, and neither do we.
+/// Hosts may be patterns, and a list without a name is for none: OpenSSH's reading since 10.3.
+/// Before, names were compared as they are, and an empty list was for all hosts, which let a
+/// careless authority vouch for more than it knew.
 fn check_principals(principals: &[String], host: &str) -> Result<(), CertificateFault> {
     if principals.is_empty() {
         return Err(CertificateFault::NoPrincipals);

@@ -215,7 +215,7 @@ impl KnownHosts {
     /// Judges a plain key, without the lists of revoked keys.
     fn judge_key(&self, server: &ServerName, key: &KeyData) -> KeyVerdict {
         let by_name = match (self.judge_name(server.as_str(), key), server.without_port()) {
-            // OpenSSH does so for servers whose keys are known from port 22.
+            // So does OpenSSH, for hosts with several servers that share their keys.
             (unknown @ KeyVerdict::Unknown { .. }, Some(bare)) => {
                 match self.judge_name(bare, key) {
                     KeyVerdict::Changed { .. } => unknown,
@@ -287,12 +287,8 @@ impl KnownHosts {
 
     /// Finds the line that makes a key an authority of the server.
     fn authority(&self, server: &ServerName, key: &KeyData) -> Option<Place> {
-        // Where others are the authorities of the name with its port, the name alone has no say.
-        let name = match server.without_port() {
-            Some(bare) if !self.has_authority(server.as_str()) => bare,
-            _ => server.as_str(),
-        };
-        self.find(Marker::Authority, name, key)
+        self.find(Marker::Authority, server.as_str(), key)
+            .or_else(|| self.find(Marker::Authority, server.without_port()?, key))
     }
 
     /// Whether a line marks the certified key or its signer as revoked.

@@ -90,6 +90,8 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Splits off a marker. ssh overlooks one before a tab if a blank follows later in the line; that
+/// would let a revoked key pass, so here a tab is as good as a blank.
 fn split_marker(line: &str) -> Result<(Marker, &str), LineFault> {
     if !line.starts_with('@') {
         return Ok((Marker::Key, line));

@@ -164,7 +164,9 @@ fn open_lock(path: &Path) -> io::Result<File> {
         .truncate(false)
         .open(path);
     match writable {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => options.open(path),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            options.open(path).map_err(|_| error)
+        }
         opened => opened,
     }
 }
