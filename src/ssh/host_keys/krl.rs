@@ -8,7 +8,7 @@ use russh::keys::{Certificate, ssh_encoding::Encode as _};
 use sha1::Sha1;
 
 use super::line::parse_blob;
-use super::wire::Wire;
+use super::reader::Reader;
 
 const MAGIC: &[u8] = b"SSHKRL\n\0";
 const FORMAT: u32 = 1;
@@ -55,22 +55,22 @@ impl Krl {
     /// Reads a list, if it is one.
     pub(super) fn parse(bytes: &[u8]) -> Option<Result<Self, String>> {
         let bytes = bytes.strip_prefix(MAGIC)?;
-        Some(Self::parse_body(Wire::new(bytes)))
+        Some(Self::parse_body(Reader::new(bytes)))
     }
 
-    fn parse_body(mut wire: Wire<'_>) -> Result<Self, String> {
-        let format = wire.u32().ok_or_else(cut)?;
+    fn parse_body(mut reader: Reader<'_>) -> Result<Self, String> {
+        let format = reader.u32().ok_or_else(cut)?;
         if format != FORMAT {
             return Err(format!("a KRL of the unknown format {format}"));
         }
         // Version, date and flags; a reserved string and a comment.
-        wire.take(3 * 8).ok_or_else(cut)?;
-        wire.string().ok_or_else(cut)?;
-        wire.string().and_then(c_string).ok_or_else(cut)?;
+        reader.take(3 * 8).ok_or_else(cut)?;
+        reader.string().ok_or_else(cut)?;
+        reader.string().and_then(c_string).ok_or_else(cut)?;
         let mut krl = Self::default();
-        while !wire.is_empty() {
-            let section = wire.u8().ok_or_else(cut)?;
-            let content = Wire::new(wire.string().ok_or_else(cut)?);
+        while !reader.is_empty() {
+            let section = reader.u8().ok_or_else(cut)?;
+            let content = Reader::new(reader.string().ok_or_else(cut)?);
             match section {
                 CERTIFICATES => krl.add_certificates(content)?,
                 KEYS => krl
@@ -81,7 +81,7 @@ impl Krl {
                 // OpenSSH checks signatures of nobody in particular; the file's place vouches for
                 // it. The content was the signer's key, and the signature follows.
                 SIGNATURE => {
-                    wire.string().ok_or_else(cut)?;
+                    reader.string().ok_or_else(cut)?;
                 }
                 EXTENSION => check_extension(content)?,
                 other => return Err(format!("a KRL with the unknown section {other}")),
@@ -90,9 +90,9 @@ impl Krl {
         Ok(krl)
     }
 
-    fn add_certificates(&mut self, mut wire: Wire<'_>) -> Result<(), String> {
-        let authority = wire.string().ok_or_else(cut)?;
-        wire.string().ok_or_else(cut)?;
+    fn add_certificates(&mut self, mut reader: Reader<'_>) -> Result<(), String> {
+        let authority = reader.string().ok_or_else(cut)?;
+        reader.string().ok_or_else(cut)?;
         let authority = if authority.is_empty() {
             Vec::new()
         } else {
@@ -101,9 +101,9 @@ impl Krl {
             blob(&key).ok_or_else(cut)?
         };
         let certificates = self.certificates.entry(authority).or_default();
-        while !wire.is_empty() {
-            let section = wire.u8().ok_or_else(cut)?;
-            let content = Wire::new(wire.string().ok_or_else(cut)?);
+        while !reader.is_empty() {
+            let section = reader.u8().ok_or_else(cut)?;
+            let content = Reader::new(reader.string().ok_or_else(cut)?);
             certificates.add(section, content)?;
         }
         Ok(())
@@ -131,37 +131,41 @@ impl Krl {
 }
 
 impl Certificates {
-    fn add(&mut self, section: u8, mut wire: Wire<'_>) -> Result<(), String> {
+    fn add(&mut self, section: u8, mut reader: Reader<'_>) -> Result<(), String> {
         match section {
             SERIALS => {
-                while !wire.is_empty() {
-                    let serial = wire.u64().ok_or_else(cut)?;
+                while !reader.is_empty() {
+                    let serial = reader.u64().ok_or_else(cut)?;
                     self.serials.insert(not_zero(serial)?);
                 }
             }
             SERIAL_RANGE => {
-                let range = (wire.u64().ok_or_else(cut)?, wire.u64().ok_or_else(cut)?);
+                let range = (reader.u64().ok_or_else(cut)?, reader.u64().ok_or_else(cut)?);
                 if not_zero(range.0)? > range.1 {
                     return Err("a KRL with a range of serial numbers that ends first".into());
                 }
                 self.ranges.push(range);
             }
             SERIAL_BITMAP => {
-                let offset = wire.u64().ok_or_else(cut)?;
+                let offset = reader.u64().ok_or_else(cut)?;
                 self.bitmaps
-                    .push(bitmap(offset, wire.string().ok_or_else(cut)?)?);
+                    .push(bitmap(offset, reader.string().ok_or_else(cut)?)?);
             }
             KEY_IDS => {
-                for id in strings(wire)? {
+                for id in strings(reader)? {
                     let id = c_string(id).ok_or("a KRL with a malformed key id")?;
                     self.key_ids.insert(id.to_vec());
                 }
                 return Ok(());
             }
-            CERTIFICATE_EXTENSION => return check_extension(wire),
+            CERTIFICATE_EXTENSION => return check_extension(reader),
             other => return Err(format!("a KRL with the unknown section {other:#x}")),
         }
-        if wire.is_empty() { Ok(()) } else { Err(cut()) }
+        if reader.is_empty() {
+            Ok(())
+        } else {
+            Err(cut())
+        }
     }
 
     fn contain(&self, certificate: &Certificate) -> bool {
@@ -214,16 +218,16 @@ fn not_zero(serial: u64) -> Result<u64, String> {
     Ok(serial)
 }
 
-fn strings(mut wire: Wire<'_>) -> Result<Vec<&[u8]>, String> {
+fn strings(mut reader: Reader<'_>) -> Result<Vec<&[u8]>, String> {
     let mut strings = Vec::new();
-    while !wire.is_empty() {
-        strings.push(wire.string().ok_or_else(cut)?);
+    while !reader.is_empty() {
+        strings.push(reader.string().ok_or_else(cut)?);
     }
     Ok(strings)
 }
 
-fn hashes<const N: usize>(wire: Wire<'_>) -> Result<Vec<[u8; N]>, String> {
-    strings(wire)?
+fn hashes<const N: usize>(reader: Reader<'_>) -> Result<Vec<[u8; N]>, String> {
+    strings(reader)?
         .into_iter()
         .map(|hash| {
             hash.try_into()
@@ -239,11 +243,11 @@ fn c_string(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// No extension is known; only one that may be ignored is.
-fn check_extension(mut wire: Wire<'_>) -> Result<(), String> {
-    let name = wire.string().and_then(c_string).ok_or_else(cut)?;
-    let critical = wire.u8().ok_or_else(cut)?;
-    wire.string().ok_or_else(cut)?;
-    if !wire.is_empty() {
+fn check_extension(mut reader: Reader<'_>) -> Result<(), String> {
+    let name = reader.string().and_then(c_string).ok_or_else(cut)?;
+    let critical = reader.u8().ok_or_else(cut)?;
+    reader.string().ok_or_else(cut)?;
+    if !reader.is_empty() {
         return Err(cut());
     }
     if critical != 0 {
@@ -262,4 +266,116 @@ fn cut() -> String {
 /// A key as it is sent. One that cannot be is of no type that a host could show.
 fn blob(key: &KeyData) -> Option<Vec<u8>> {
     key.encode_vec().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn string(bytes: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(bytes.len()).unwrap();
+        [&length.to_be_bytes(), bytes].concat()
+    }
+
+    fn section(kind: u8, content: &[u8]) -> Vec<u8> {
+        [vec![kind], string(content)].concat()
+    }
+
+    /// A section about certificates of all authorities.
+    fn certificates(kind: u8, content: &[u8]) -> Vec<u8> {
+        let head = [string(b""), string(b"")].concat();
+        section(CERTIFICATES, &[head, section(kind, content)].concat())
+    }
+
+    fn serials(numbers: &[u64]) -> Vec<u8> {
+        numbers.iter().flat_map(|n| n.to_be_bytes()).collect()
+    }
+
+    fn bits(offset: u64, number: &[u8]) -> Vec<u8> {
+        [serials(&[offset]), string(number)].concat()
+    }
+
+    fn parse(sections: &[Vec<u8>]) -> Result<Krl, String> {
+        let head = [
+            &FORMAT.to_be_bytes()[..],
+            &[0; 24],
+            &string(b""),
+            &string(b"comment"),
+        ];
+        let bytes = [MAGIC, &head.concat(), &sections.concat()].concat();
+        Krl::parse(&bytes).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_understood_refuses_the_list() {
+        let critical = [string(b"x"), vec![1], string(b"")].concat();
+        let long = [&[1][..], &[0; MAX_BITMAP]].concat();
+        let cases = [
+            (section(6, b""), "unknown section 6"),
+            (section(SHA1S, &string(&[0; 19])), "wrong length"),
+            (section(SHA256S, &string(&[0; 20])), "wrong length"),
+            (section(KEYS, &[0, 0, 0, 9]), "cut off"),
+            (section(EXTENSION, &critical), "critical extension `x`"),
+            (
+                section(EXTENSION, &[critical.clone(), vec![0]].concat()),
+                "cut off",
+            ),
+            (section(SIGNATURE, b"key"), "cut off"),
+            (vec![KEYS, 0, 0], "cut off"),
+            (certificates(0x24, b""), "unknown section 0x24"),
+            (certificates(SERIALS, &[0; 8]), "serial number 0"),
+            (certificates(SERIALS, &[1; 7]), "cut off"),
+            (certificates(SERIAL_RANGE, &serials(&[2, 1])), "ends first"),
+            (
+                certificates(SERIAL_RANGE, &serials(&[0, 1])),
+                "serial number 0",
+            ),
+            (certificates(SERIAL_RANGE, &serials(&[1, 2, 3])), "cut off"),
+            (certificates(SERIAL_BITMAP, &bits(1, &[0x80])), "negative"),
+            (certificates(SERIAL_BITMAP, &bits(1, &long)), "too long"),
+            (certificates(SERIAL_BITMAP, &bits(0, &[1])), "impossible"),
+            (
+                certificates(SERIAL_BITMAP, &bits(u64::MAX, &[2])),
+                "impossible",
+            ),
+            (certificates(KEY_IDS, &string(b"a\0b")), "malformed key id"),
+            (
+                certificates(CERTIFICATE_EXTENSION, &critical),
+                "critical extension `x`",
+            ),
+            (
+                section(CERTIFICATES, &[string(b"key"), string(b"")].concat()),
+                "authority",
+            ),
+        ];
+        for (bytes, wanted) in cases {
+            let why = parse(std::slice::from_ref(&bytes)).unwrap_err();
+            assert!(why.contains(wanted), "{bytes:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_ignored_is() {
+        let harmless = [string(b"x"), vec![0], string(b"y")].concat();
+        let signature = [section(SIGNATURE, b"key"), string(b"signature")].concat();
+        let krl = parse(&[
+            section(EXTENSION, &harmless),
+            certificates(CERTIFICATE_EXTENSION, &harmless),
+            certificates(SERIAL_BITMAP, &bits(u64::MAX, &[1])),
+            certificates(SERIAL_BITMAP, &bits(9, &[])),
+            signature.clone(),
+            signature,
+        ]);
+        assert!(krl.is_ok(), "{krl:?}");
+        assert!(Krl::parse(b"ssh-ed25519 AAAA").is_none());
+        assert!(Krl::parse(MAGIC).unwrap().is_err());
+    }
+
+    #[test]
+    fn a_bitmap_counts_from_its_last_bit() {
+        let (offset, bits) = bitmap(100, &[0, 0b1000_0001 >> 1, 0b0000_0101]).unwrap();
+        let set: Vec<u64> = (0..40).filter(|bit| is_set(&bits, *bit)).collect();
+        assert_eq!((offset, set), (100, vec![0, 2, 14]));
+        assert!(!is_set(&bits, u64::MAX));
+    }
 }

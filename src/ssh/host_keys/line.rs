@@ -9,7 +9,7 @@ use russh::keys::Algorithm;
 use russh::keys::ssh_key::public::KeyData;
 use sha1::Sha1;
 
-use super::wire::Wire;
+use super::reader::Reader;
 use crate::model::{ListMatch, matches_list};
 
 /// How a hashed name begins: HMAC-SHA1 is the only method there is.
@@ -238,8 +238,8 @@ pub(super) fn parse_key(text: &str) -> Result<KeyData, LineFault> {
 
 /// Reads a plain key as it is sent; returns the name of its type, too.
 pub(super) fn parse_blob(blob: &[u8]) -> Result<(&str, KeyData), LineFault> {
-    let mut wire = Wire::new(blob);
-    let name = wire.string().ok_or(LineFault::Key)?;
+    let mut reader = Reader::new(blob);
+    let name = reader.string().ok_or(LineFault::Key)?;
     let name = std::str::from_utf8(name).map_err(|_| LineFault::Algorithm)?;
     let algorithm = match Algorithm::new(name) {
         Ok(Algorithm::Other(_) | Algorithm::Rsa { hash: Some(_) }) | Err(_) => {
@@ -247,7 +247,7 @@ pub(super) fn parse_blob(blob: &[u8]) -> Result<(&str, KeyData), LineFault> {
         }
         Ok(algorithm) => algorithm,
     };
-    let mut rest = wire.rest();
+    let mut rest = reader.rest();
     let key = KeyData::decode_as(&mut rest, algorithm).map_err(|_| LineFault::Key)?;
     if !rest.is_empty() {
         return Err(LineFault::Key);

@@ -10,12 +10,12 @@ mod key_file;
 mod known_hosts;
 mod krl;
 mod line;
+mod reader;
 mod replace;
 mod revoked;
 mod server;
 mod store;
 mod verdict;
-mod wire;
 
 #[cfg(test)]
 mod against_openssh;

@@ -2,9 +2,9 @@
 
 /// Bytes that are read from the front. What is not there is `None`, and nothing is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wire<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(&'a [u8]);
 
-impl<'a> Wire<'a> {
+impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -56,12 +56,12 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_read() {
-        let mut wire = Wire::new(&[0, 0, 0, 2, b'a']);
-        assert_eq!(wire.string(), None);
-        assert_eq!(wire.u64(), None);
-        assert_eq!(wire.u32(), Some(2));
-        assert_eq!(wire.u8(), Some(b'a'));
-        assert!(wire.is_empty());
-        assert_eq!(wire.u8(), None);
+        let mut reader = Reader::new(&[0, 0, 0, 2, b'a']);
+        assert_eq!(reader.string(), None);
+        assert_eq!(reader.u64(), None);
+        assert_eq!(reader.u32(), Some(2));
+        assert_eq!(reader.u8(), Some(b'a'));
+        assert!(reader.is_empty());
+        assert_eq!(reader.u8(), None);
     }
 }
