@@ -18,6 +18,9 @@ use super::line::{Line, LineFault, Marker, Names, parse_key};
 /// The largest file that is read, in bytes: 100,000 hashed lines take about 20 MB.
 const MAX_BYTES: u64 = 64 << 20;
 
+/// How many lines are named that make no sense; a file that is no known_hosts has many.
+const NOTED: usize = 20;
+
 /// A line that was understood.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -67,12 +70,22 @@ impl KeyFile {
             path: path.to_owned(),
             ..Self::default()
         };
+        let mut skipped = 0;
         for (place, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
             let line = String::from_utf8_lossy(line);
             if let Err(fault) = file.add_line(&line, place + 1) {
-                let note = format!("{}:{}: line skipped: {fault}", path.display(), place + 1);
-                file.notes.push(note);
+                skipped += 1;
+                if skipped <= NOTED {
+                    let line = place + 1;
+                    let note = format!("{}:{line}: line skipped: {fault}", path.display());
+                    file.notes.push(note);
+                }
             }
+        }
+        if skipped > NOTED {
+            let more = skipped - NOTED;
+            file.notes
+                .push(format!("{}: {more} more lines skipped", path.display()));
         }
         file
     }

@@ -483,6 +483,9 @@ mod tests {
             let verdict = known.check_key(&ServerName::new("h1", 22), &key(A));
             assert_eq!(says(&verdict), "known file0:3", "{line}");
         }
+        let many = known(&["x\n".repeat(30).as_str()]);
+        assert_eq!(many.notes().count(), 21);
+        assert_eq!(many.notes().last(), Some("file0: 10 more lines skipped"));
         let long = "x".repeat(1023);
         let known = known(&[&format!("{long},h1 A")]);
         assert_eq!(known.notes().count(), 1);
