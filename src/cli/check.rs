@@ -103,6 +103,9 @@ fn observe(
         )
         .await;
         progress.finish();
+        for note in transport.ssh.take_notes() {
+            context.note(&note);
+        }
         transport.ssh.close().await;
         context.remember_logins(transport.ssh.keyring().what_worked());
         signals.abort();
@@ -150,7 +153,7 @@ async fn transport(
     )
     .await;
     let ssh = SshTransport::new(keyring, &settings, context.shell.clone());
-    for note in ssh.host_key_notes() {
+    for note in ssh.take_notes() {
         context.note(&note);
     }
     AnyTransport {

@@ -103,14 +103,19 @@ fn show_connections(
             .map(|hop| format!("{}@{}:{}", hop.user, hop.host_name, hop.port))
             .collect();
         context.print(&format!("{}  {}\n", host.name, way.join(" -> ")))?;
-        let entries = effective.entries().into_iter().map(|entry| {
-            let written = entry
-                .written
-                .map(|written| format!(" (written: {written})"));
-            let value = entry.value + &written.unwrap_or_default();
+        // What somebody said comes before what nobody did.
+        let (said, built_in): (Vec<_>, Vec<_>) = effective
+            .entries()
+            .into_iter()
+            .partition(|entry| entry.origin != Origin::BuiltIn);
+        let rows = said.into_iter().chain(built_in).map(|entry| {
+            let written = entry.written.filter(|written| !written.is_empty());
+            let written = written.map(|written| format!(" (written: {written})"));
+            // Long lists break after their commas.
+            let value = entry.value.replace(',', ", ") + &written.unwrap_or_default();
             (entry.keyword, value, entry.origin.to_string())
         });
-        context.print(&connection_table(entries, context.view))?;
+        context.print(&connection_table(rows, context.view))?;
     }
     if let Some(note) = connections.note() {
         context.note(&note);

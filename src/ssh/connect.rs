@@ -1,11 +1,13 @@
 //! From a host's settings to a login: the way there, the handshake, the keys.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::client::{self, Handle};
+use russh::keys::HashAlg;
 use russh::{ChannelOpenFailure, Disconnect};
 use tokio::time::{sleep, timeout};
 
@@ -13,15 +15,19 @@ use super::auth::{Keyring, LogIn};
 use super::dial::{dial, io_words};
 use super::gate::{Gate, Pass};
 use super::handler::{Handler, Learned};
+use super::host_keys::{
+    HostKeyStore, KeyVerdict, KnownAlgorithms, KnownHosts, NewEntry, ServerName, enrol,
+};
 use super::jump::{Jumps, through};
-use super::known_hosts::{KnownHosts, ServerName};
 use super::negotiate;
 use super::proxy::{self, Complaint};
 use super::session::SshSession;
 use super::wire::{HangUp, Wire};
 use super::words;
 use super::{StageClock, Stream, Transport};
-use crate::model::{Host, HostError, HostOutcome, Route, SshSettings, Stage, Timeouts};
+use crate::model::{
+    Host, HostError, HostKeyPolicy, HostOutcome, Route, SshSettings, Stage, Timeouts, UnknownKey,
+};
 
 /// How often a server is asked again that has too many logins in flight.
 const RETRIES: u32 = 5;
@@ -34,7 +40,8 @@ const PAUSE: Duration = Duration::from_millis(150);
 #[derive(Debug)]
 pub struct SshTransport {
     pub(super) keyring: Keyring,
-    known_hosts: HashMap<Vec<PathBuf>, Arc<KnownHosts>>,
+    known_hosts: HashMap<HostKeyPolicy, Arc<KnownHosts>>,
+    notes: Mutex<Vec<String>>,
     /// The user's shell, which runs proxy commands.
     shell: PathBuf,
     pub(super) jumps: Jumps,
@@ -72,35 +79,28 @@ pub struct Admission {
 impl SshTransport {
     /// Reads the host key files of these connections.
     pub fn new(keyring: Keyring, settings: &[&SshSettings], shell: PathBuf) -> Self {
-        let mut known_hosts = HashMap::new();
+        let mut store = HostKeyStore::default();
+        let mut known_hosts: HashMap<HostKeyPolicy, Arc<KnownHosts>> = HashMap::new();
         for one in settings {
-            let files = files_of(one);
-            known_hosts
-                .entry(files)
-                .or_insert_with_key(|files| Arc::new(KnownHosts::load(files)));
+            if !known_hosts.contains_key(&one.host_keys) {
+                let known = Arc::new(store.open(&one.host_keys));
+                known_hosts.insert(one.host_keys.clone(), known);
+            }
         }
         Self {
             keyring,
             known_hosts,
+            notes: Mutex::new(store.notes()),
             shell,
             jumps: Jumps::default(),
             gates: Mutex::default(),
         }
     }
 
-    /// Returns what was wrong with the host key files, for the log.
-    pub fn host_key_notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        for known in self.known_hosts.values() {
-            notes.extend(known.unreadable.iter().cloned());
-            notes.extend(
-                known
-                    .skipped
-                    .iter()
-                    .map(|(file, line)| format!("{}:{line}: line skipped", file.display())),
-            );
-        }
-        notes
+    /// Returns what there is to say of the host key files, each thing once.
+    pub fn take_notes(&self) -> Vec<String> {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *notes)
     }
 
     /// Says good-bye to the jump hosts, after the last host.
@@ -155,55 +155,62 @@ impl SshTransport {
         admission: &Admission,
     ) -> Result<Link, HostOutcome> {
         let mut pause = PAUSE;
-        for _ in 0..RETRIES {
-            match self.once(settings, timeouts, clock, admission).await {
-                Err(Trouble::Busy) => {
-                    if let Some(pass) = &admission.pass {
-                        pass.refused();
-                    }
-                    sleep(pause + jitter(pause)).await;
-                    pause *= 2;
-                }
-                Err(Trouble::Ended(outcome)) => return Err(outcome),
+        let mut refusals = 0;
+        let mut asked_for = None;
+        loop {
+            let tried = self.once(settings, timeouts, clock, admission, asked_for.as_ref());
+            match tried.await {
                 Ok(link) => {
                     if let Some(pass) = &admission.pass {
                         pass.worked();
                     }
                     return Ok(link);
                 }
+                Err(Trouble::Ended(outcome)) => return Err(outcome),
+                Err(Trouble::OtherKey(known, outcome)) => {
+                    if asked_for.is_some() {
+                        return Err(outcome);
+                    }
+                    asked_for = Some(known);
+                }
+                Err(Trouble::Busy) if refusals < RETRIES => {
+                    refusals += 1;
+                    if let Some(pass) = &admission.pass {
+                        pass.refused();
+                    }
+                    sleep(pause + jitter(pause)).await;
+                    pause *= 2;
+                }
+                Err(Trouble::Busy) => return Err(words::busy(clock, refusals + 1)),
             }
-        }
-        match self.once(settings, timeouts, clock, admission).await {
-            Ok(link) => Ok(link),
-            Err(Trouble::Ended(outcome)) => Err(outcome),
-            Err(Trouble::Busy) => Err(HostOutcome::Unreachable(
-                clock
-                    .error(format!(
-                        "the server refuses connections because too many are not logged in yet, {} times",
-                        RETRIES + 1
-                    ))
-                    .hint("raise MaxStartups in its sshd_config, or ask fewer at once: --handshakes 8"),
-            )),
         }
     }
 
+    /// Connects once. `asked_for` are the kinds of key that the host is known by, where an earlier
+    /// try showed that they must be asked for.
     async fn once(
         &self,
         settings: &SshSettings,
         timeouts: &Timeouts,
         clock: &Arc<StageClock>,
         admission: &Admission,
+        asked_for: Option<&KnownAlgorithms>,
     ) -> Result<Link, Trouble> {
-        let (stream, complaint) = self.open(settings, timeouts, clock, admission).await?;
+        let opened = self.open(settings, timeouts, clock, admission).await?;
         clock.enter(Stage::Banner);
         let mut handshake = Handshake {
             settings,
             clock,
             learned: Arc::default(),
             proxied: admission.pass.is_some(),
-            complaint,
+            complaint: opened.complaint,
         };
-        let (mut handle, hang_up) = handshake.shake(self, stream, timeouts).await?;
+        let server = server_name(settings, opened.peer);
+        let (mut handle, hang_up) = handshake
+            .shake(self, opened.stream, &server, timeouts, asked_for)
+            .await?;
+        self.keep_new_key(settings, &server, &handshake.learned)
+            .await;
         clock.enter(Stage::Auth);
         let log_in = LogIn::new(&self.keyring, settings, &mut handle).run();
         match timeout(timeouts.auth, log_in).await {
@@ -224,6 +231,46 @@ impl SshTransport {
         }
     }
 
+    /// Writes down a key that was taken on trust, so that the next run knows it.
+    async fn keep_new_key(
+        &self,
+        settings: &SshSettings,
+        server: &ServerName,
+        learned: &Mutex<Learned>,
+    ) {
+        let key = {
+            let mut learned = learned.lock().unwrap_or_else(PoisonError::into_inner);
+            learned.new_key.take()
+        };
+        let (Some(key), Some(file)) = (key, settings.host_keys.user_files.first()) else {
+            return;
+        };
+        let known = self.known_hosts(settings);
+        let entry = NewEntry {
+            names: server.entries(),
+            key: key.clone(),
+        };
+        let (path, hash) = (file.clone(), settings.host_keys.hash);
+        let written = tokio::task::spawn_blocking(move || enrol(&path, &[entry], hash, &[])).await;
+        let note = match written {
+            Ok(Ok(enrolled)) => {
+                if let Some(place) = enrolled.places.first() {
+                    known.learn(&server.entries(), &key, place);
+                }
+                format!(
+                    "{}: a new host key was taken on trust (StrictHostKeyChecking) and is in {}: {}",
+                    settings.name,
+                    file.display(),
+                    key.fingerprint(HashAlg::Sha256)
+                )
+            }
+            Ok(Err(error)) => format!("{}: its new host key is not kept: {error}", settings.name),
+            Err(error) => format!("{}: its new host key is not kept: {error}", settings.name),
+        };
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.push(note);
+    }
+
     /// Opens the stream that the handshake runs on.
     async fn open(
         &self,
@@ -231,11 +278,16 @@ impl SshTransport {
         timeouts: &Timeouts,
         clock: &StageClock,
         admission: &Admission,
-    ) -> Result<(Stream, Option<Complaint>), Trouble> {
+    ) -> Result<Opened, Trouble> {
         match &settings.route {
             Route::Direct => {
                 let stream = dial(settings, timeouts, clock).await?;
-                Ok((Box::new(stream), None))
+                let peer = stream.peer_addr().ok().map(|peer| peer.ip().to_canonical());
+                Ok(Opened {
+                    stream: Box::new(stream),
+                    complaint: None,
+                    peer,
+                })
             }
             Route::Command { line, .. } => {
                 clock.enter(Stage::Tcp);
@@ -246,7 +298,11 @@ impl SshTransport {
                         io_words(&error)
                     )))
                 })?;
-                Ok((Box::new(proxy), Some(complaint)))
+                Ok(Opened {
+                    stream: Box::new(proxy),
+                    complaint: Some(complaint),
+                    peer: None,
+                })
             }
             Route::Jump(jump) => {
                 clock.enter(Stage::Tcp);
@@ -257,7 +313,11 @@ impl SshTransport {
                 };
                 let limit = settings.connect_timeout.unwrap_or(timeouts.tcp);
                 match through(link, settings, limit).await {
-                    Ok(stream) => Ok((stream, None)),
+                    Ok(stream) => Ok(Opened {
+                        stream,
+                        complaint: None,
+                        peer: None,
+                    }),
                     Err(Some(ChannelOpenFailure::ResourceShortage)) => Err(Trouble::Busy),
                     Err(reason) => Err(Trouble::Ended(words::not_forwarded(
                         settings, jump, clock, link, reason,
@@ -269,7 +329,7 @@ impl SshTransport {
 
     pub(super) fn known_hosts(&self, settings: &SshSettings) -> Arc<KnownHosts> {
         self.known_hosts
-            .get(&files_of(settings))
+            .get(&settings.host_keys)
             .cloned()
             .unwrap_or_default()
     }
@@ -279,6 +339,8 @@ impl SshTransport {
 pub(super) enum Trouble {
     /// The server has too many logins in flight; later there may be one.
     Busy,
+    /// It showed a key of another kind than those that are known for it, which it may have, too.
+    OtherKey(KnownAlgorithms, HostOutcome),
     /// This is how it ended.
     Ended(HostOutcome),
 }
@@ -304,25 +366,30 @@ impl Handshake<'_> {
         &mut self,
         transport: &SshTransport,
         stream: Stream,
+        server: &ServerName,
         timeouts: &Timeouts,
+        asked_for: Option<&KnownAlgorithms>,
     ) -> Result<(Handle<Handler>, HangUp), Trouble> {
         let settings = self.settings;
-        let server = ServerName::of(settings);
         let known_hosts = transport.known_hosts(settings);
-        let config = negotiate::config(settings, &known_hosts.algorithms(&server))
+        let known = asked_for
+            .cloned()
+            .unwrap_or_else(|| known_hosts.algorithms(server));
+        let config = negotiate::config(settings, &known)
             .map_err(|why| HostOutcome::Failed(HostError::new(Stage::Kex, why)))?;
         let handler = Handler {
-            known_hosts,
-            server,
+            // Where a file cannot be read, nobody knows what is new.
+            take_unknown: settings.host_keys.unknown == UnknownKey::Accept
+                && known_hosts.is_complete(),
+            known_hosts: Arc::clone(&known_hosts),
+            server: server.clone(),
+            shown: None,
             learned: Arc::clone(&self.learned),
             clock: Arc::clone(self.clock),
         };
         let (wire, hang_up, head) = Wire::new(stream, Arc::clone(self.clock));
-        let limit = settings
-            .connect_timeout
-            .map_or(timeouts.kex, |limit| limit.max(timeouts.kex));
         let connected = timeout(
-            limit,
+            timeouts.kex,
             client::connect_stream(Arc::new(config), wire, handler),
         );
         let error = match connected.await {
@@ -345,7 +412,8 @@ impl Handshake<'_> {
         if before_banner && words::is_busy(&head, self.proxied) {
             return Err(Trouble::Busy);
         }
-        Err(Trouble::Ended(words::handshake_failed(
+        let other = self.other_known_key(&known_hosts, server);
+        let outcome = words::handshake_failed(
             settings,
             self.clock,
             &self.learned,
@@ -354,7 +422,30 @@ impl Handshake<'_> {
                 proxy: &self.said(),
             },
             &error,
-        )))
+        );
+        Err(match other {
+            Some(known) => Trouble::OtherKey(known, outcome),
+            None => Trouble::Ended(outcome),
+        })
+    }
+
+    /// The kinds of key that the host is known by, if it showed one of another kind. Hashed names
+    /// are searched for it only now: most hosts never cost that.
+    fn other_known_key(
+        &self,
+        known_hosts: &KnownHosts,
+        server: &ServerName,
+    ) -> Option<KnownAlgorithms> {
+        if self.settings.algorithms.host_keys_ordered {
+            return None;
+        }
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        match &learned.key {
+            Some(KeyVerdict::Changed { other_known, .. }) if !other_known.is_empty() => {
+                Some(known_hosts.algorithms_by_scan(server))
+            }
+            _ => None,
+        }
     }
 
     /// What the proxy command complained of, as the end of a sentence.
@@ -374,14 +465,23 @@ impl Handshake<'_> {
     }
 }
 
-fn files_of(settings: &SshSettings) -> Vec<PathBuf> {
+/// A stream that the handshake runs on.
+struct Opened {
+    stream: Stream,
+    complaint: Option<Complaint>,
+    /// The server's address, where we connected to it ourselves.
+    peer: Option<IpAddr>,
+}
+
+/// The name that a host's key is looked up by.
+fn server_name(settings: &SshSettings, peer: Option<IpAddr>) -> ServerName {
     let policy = &settings.host_keys;
-    policy
-        .user_files
-        .iter()
-        .chain(&policy.global_files)
-        .cloned()
-        .collect()
+    let server =
+        ServerName::new(&settings.host_name, settings.port).with_alias(policy.alias.as_deref());
+    match peer {
+        Some(peer) if policy.check_ip => server.with_address(peer),
+        _ => server,
+    }
 }
 
 /// A random part of a pause, so that hosts that were refused together do not come back together.

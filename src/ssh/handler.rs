@@ -1,13 +1,14 @@
 //! What the server may make us do: show its key, and nothing else.
 
 use std::sync::{Arc, Mutex};
+use std::time::UNIX_EPOCH;
 
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg, Session};
-use russh::keys::PublicKeyOrCertificate;
+use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelId};
 
 use super::StageClock;
-use super::known_hosts::{KeyVerdict, KnownHosts, ServerName};
+use super::host_keys::{KeyVerdict, KnownHosts, ServerName};
 use crate::model::Stage;
 
 /// What the handler learned, for the worker to read after a failure.
@@ -15,6 +16,8 @@ use crate::model::Stage;
 pub(super) struct Learned {
     /// What was decided about the host's key.
     pub(super) key: Option<KeyVerdict>,
+    /// The host's key, where nothing was known of it and it was taken on trust.
+    pub(super) new_key: Option<PublicKey>,
     /// Why the server hung up, in its own words.
     pub(super) goodbye: Option<String>,
 }
@@ -24,6 +27,10 @@ pub(super) struct Learned {
 pub(super) struct Handler {
     pub(super) known_hosts: Arc<KnownHosts>,
     pub(super) server: ServerName,
+    /// Whether a key is taken that nothing is known of.
+    pub(super) take_unknown: bool,
+    /// The key that this connection began with: no later exchange may show another.
+    pub(super) shown: Option<Vec<u8>>,
     pub(super) learned: Arc<Mutex<Learned>>,
     pub(super) clock: Arc<StageClock>,
 }
@@ -36,16 +43,35 @@ impl client::Handler for Handler {
         presented: &PublicKeyOrCertificate,
     ) -> Result<bool, Self::Error> {
         self.clock.enter(Stage::HostKey);
-        let verdict = match presented {
-            PublicKeyOrCertificate::PublicKey { key, .. } => {
-                self.known_hosts.check(&self.server, key)
-            }
-            // Never asked for, so a server that sends one is not to be trusted.
-            PublicKeyOrCertificate::Certificate(_) => KeyVerdict::Unsupported,
+        let encoded = match presented {
+            PublicKeyOrCertificate::PublicKey { key, .. } => key.to_bytes(),
+            PublicKeyOrCertificate::Certificate(certificate) => certificate.to_bytes(),
         };
-        let trusted = matches!(verdict, KeyVerdict::Known);
+        let encoded = encoded.map_err(russh::keys::Error::from)?;
+        if let Some(first) = &self.shown {
+            let same = *first == encoded;
+            if !same && let Ok(mut learned) = self.learned.lock() {
+                learned.goodbye = Some("the host showed another key in mid-connection".to_owned());
+            }
+            return Ok(same);
+        }
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+        let verdict = self.known_hosts.check(&self.server, presented, now);
+        let new_key = match (&verdict, presented) {
+            (KeyVerdict::Unknown { .. }, PublicKeyOrCertificate::PublicKey { key, .. })
+                if self.take_unknown =>
+            {
+                Some(key.clone())
+            }
+            _ => None,
+        };
+        let trusted = verdict.is_trusted() || new_key.is_some();
+        if trusted {
+            self.shown = Some(encoded);
+        }
         if let Ok(mut learned) = self.learned.lock() {
             learned.key = Some(verdict);
+            learned.new_key = new_key;
         }
         Ok(trusted)
     }

@@ -10,8 +10,8 @@ mod dial;
 mod exec;
 mod gate;
 mod handler;
+mod host_keys;
 mod jump;
-mod known_hosts;
 mod local;
 mod negotiate;
 mod proxy;
@@ -31,7 +31,10 @@ pub use auth::{
 pub use clock::StageClock;
 pub use connect::SshTransport;
 pub use exec::{Command, Dialogue, ExecEnd, ExecOutput};
-pub use known_hosts::{KeyVerdict, KnownHosts};
+pub use host_keys::{
+    CertificateFault, EnrolError, Enrolled, HostKeyStore, KeyVerdict, KnownAlgorithms, KnownHosts,
+    NewEntry, Place, RevokedBy, RevokedKeys, RevokedThing, ServerName, enrol,
+};
 pub use local::LocalTransport;
 pub use session::SshSession;
 

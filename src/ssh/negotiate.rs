@@ -6,6 +6,7 @@ use std::time::Duration;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{Limits, Preferred, cipher, client, compression, kex, mac};
 
+use super::host_keys::KnownAlgorithms;
 use crate::model::SshSettings;
 
 /// A silent connection is dead after this, whatever else fails to notice: russh keeps its task
@@ -49,14 +50,13 @@ const EXTENSIONS: [kex::Name; 2] = [
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
 ];
 
-/// Makes the configuration of one connection. `known` are the kinds of key that are known for the
-/// host.
+/// Makes the configuration of one connection, by what is known of the host's keys.
 ///
 /// # Errors
 /// A name that russh does not have: the settings let none of those through.
 pub(super) fn config(
     settings: &SshSettings,
-    known: &[Algorithm],
+    known: &KnownAlgorithms,
 ) -> Result<client::Config, String> {
     let interval = settings.alive_interval.unwrap_or(KEEPALIVE);
     let unanswered = settings.alive_count.clamp(1, 100);
@@ -90,10 +90,13 @@ fn limits(settings: &SshSettings) -> Limits {
     }
 }
 
-fn preferred(settings: &SshSettings, known: &[Algorithm]) -> Result<Preferred, String> {
+fn preferred(settings: &SshSettings, known: &KnownAlgorithms) -> Result<Preferred, String> {
     let wanted = &settings.algorithms;
     let mut preferred = Preferred::DEFAULT;
-    preferred.key = Cow::Owned(host_keys(settings, known)?);
+    preferred.key = Cow::Owned(host_keys(settings, &known.keys)?);
+    if known.certificates {
+        preferred.host_key_certificates = Cow::Owned(certificates(settings));
+    }
     preferred.compression = if settings.compression {
         Cow::Borrowed(&[
             compression::ZLIB_LEGACY,
@@ -152,6 +155,16 @@ fn host_keys(settings: &SshSettings, known: &[Algorithm]) -> Result<Vec<Algorith
         keys.sort_by_key(|key| !is_known(key));
     }
     Ok(keys)
+}
+
+/// The kinds of certificate. They are asked for only where an authority may vouch for the host: a
+/// server that has one shows it in place of its key.
+fn certificates(settings: &SshSettings) -> Vec<Algorithm> {
+    let wanted = &settings.algorithms.host_keys;
+    HOST_KEYS
+        .into_iter()
+        .filter(|algorithm| wanted.is_empty() || wanted.contains(&algorithm.to_certificate_type()))
+        .collect()
 }
 
 fn is_rsa(algorithm: &Algorithm) -> bool {

@@ -10,7 +10,7 @@ use super::auth::{LogInError, Refusal};
 use super::connect::Link;
 use super::dial::io_words;
 use super::handler::Learned;
-use super::known_hosts::{KeyVerdict, ServerName};
+use super::host_keys::{KeyVerdict, RevokedThing};
 use crate::model::{HostError, HostOutcome, SshSettings, Stage};
 
 /// Returns a server as a person would write it.
@@ -91,6 +91,17 @@ pub(super) fn is_busy(head: &[u8], proxied: bool) -> bool {
     head.starts_with(b"Exceeded MaxStartups") || (proxied && head.is_empty())
 }
 
+/// A server that refused every time because of too many logins in flight.
+pub(super) fn busy(clock: &StageClock, times: u32) -> HostOutcome {
+    HostOutcome::Unreachable(
+        clock
+            .error(format!(
+                "the server refuses connections because too many are not logged in yet, {times} times"
+            ))
+            .hint("raise MaxStartups in its sshd_config, or ask fewer at once: --handshakes 8"),
+    )
+}
+
 /// What was heard before the handshake ended.
 pub(super) struct Heard<'a> {
     /// The server's first bytes.
@@ -112,7 +123,7 @@ pub(super) fn handshake_failed(
         Ok(mut learned) => (learned.key.take(), learned.goodbye.take()),
         Err(_) => (None, None),
     };
-    if let Some(verdict) = key.filter(|verdict| *verdict != KeyVerdict::Known) {
+    if let Some(verdict) = key.filter(|verdict| !verdict.is_trusted()) {
         return host_key_rejected(settings, clock, verdict);
     }
     if clock.current() == Stage::Banner {
@@ -152,18 +163,8 @@ fn host_key_rejected(
     clock: &StageClock,
     verdict: KeyVerdict,
 ) -> HostOutcome {
-    let quote =
-        |word: &str| shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned);
-    let file = settings.host_keys.user_files.first().map_or_else(
-        || "~/.ssh/known_hosts".to_owned(),
-        |file| quote(&file.display().to_string()),
-    );
-    let enrol = format!(
-        "ssh-keyscan -p {} {} >> {file}",
-        settings.port,
-        quote(&settings.host_name)
-    );
-    let name = ServerName::of(settings);
+    // Of a jump, a host behind it is named to have it enrolled: the way there is looked at, too.
+    let enrol = format!("clawfleet hosts trust {}", quoted(&settings.name));
     let (message, hint) = match verdict {
         KeyVerdict::Unknown {
             algorithm,
@@ -175,31 +176,52 @@ fn host_key_rejected(
         KeyVerdict::Changed {
             algorithm,
             fingerprint,
-            known_at: (known, line),
+            known_at,
+            ..
         } => (
             format!(
-                "HOST KEY CHANGED: it now shows {algorithm} {fingerprint}, another key is known at {}:{line}",
-                known.display()
+                "HOST KEY CHANGED: it now shows {algorithm} {fingerprint}, another key is known at {known_at}"
             ),
             format!(
-                "if the host was re-installed: ssh-keygen -R {} -f {}, then {enrol}; if not, somebody may be in between",
-                quote(name.as_str()),
-                quote(&known.display().to_string())
+                "if the host was re-installed: {enrol} --replace; if not, somebody may be in between"
             ),
         ),
         KeyVerdict::Revoked {
+            what,
             fingerprint,
-            at: (at, line),
+            by,
         } => (
-            format!(
-                "the host shows a key that is revoked at {}:{line}: {fingerprint}",
-                at.display()
-            ),
+            match what {
+                RevokedThing::Key => {
+                    format!("the host shows a key that is revoked at {by}: {fingerprint}")
+                }
+                RevokedThing::Authority => {
+                    format!("the signer of the host's certificate is revoked at {by}")
+                }
+                RevokedThing::Certificate => {
+                    format!("the host's certificate is revoked at {by}: {fingerprint}")
+                }
+            },
             "the host needs a new host key".to_owned(),
         ),
-        KeyVerdict::Unsupported | KeyVerdict::Known => (
-            "the host shows a certificate that was not asked for".to_owned(),
-            "host certificates are not supported yet".to_owned(),
+        KeyVerdict::RevocationsUnreadable { file, why } => (
+            format!(
+                "nobody knows which host keys are revoked: {}: {why}",
+                file.display()
+            ),
+            "no host is trusted before that file can be read".to_owned(),
+        ),
+        KeyVerdict::CertificateRefused { why, authority, .. } => (
+            format!(
+                "the host's certificate does not vouch for it, and its key is not known: {why}"
+            ),
+            format!(
+                "it is signed by {authority}; the host needs another certificate, or its key enrolled: {enrol}"
+            ),
+        ),
+        KeyVerdict::Known { .. } => (
+            "the key exchange failed after the host's key was accepted".to_owned(),
+            "try again".to_owned(),
         ),
     };
     HostOutcome::HostKeyRejected(clock.error(message).hint(hint))
@@ -245,4 +267,8 @@ pub(super) fn log_in_failed(
             goodbye.unwrap_or(why)
         ))),
     }
+}
+
+fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned)
 }
