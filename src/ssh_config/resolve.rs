@@ -166,6 +166,7 @@ impl Asked<'_> {
         reading.take_request(!trail.is_empty())?;
         reading.take_target(target)?;
         reading.files()?;
+        reading.options.settle_names();
         let host = reading.host_name()?;
         let host = canonical(&host, &reading.options, self.world)?;
         if self.config.wants_last || reading.options.is_on("CanonicalizeHostname", false) {
