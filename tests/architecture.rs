@@ -146,7 +146,14 @@ fn the_pure_layers_do_no_input_or_output() {
     ];
     let mut wrong = Vec::new();
     for (path, text) in sources() {
-        let pure = ["model", "inventory", "ssh_config", "probe", "unit", "diagnose"];
+        let pure = [
+            "model",
+            "inventory",
+            "ssh_config",
+            "probe",
+            "unit",
+            "diagnose",
+        ];
         if !room(&path).is_some_and(|room| pure.contains(&room.as_str())) {
             continue;
         }

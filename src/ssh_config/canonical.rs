@@ -126,7 +126,9 @@ fn ipv4(text: &str) -> Option<Ipv4Addr> {
 
 fn digits(text: &str, radix: u32) -> Option<u32> {
     let plain = text.chars().all(|c| c.is_digit(radix));
-    plain.then(|| u32::from_str_radix(text, radix).ok()).flatten()
+    plain
+        .then(|| u32::from_str_radix(text, radix).ok())
+        .flatten()
 }
 
 #[cfg(test)]

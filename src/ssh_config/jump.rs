@@ -152,9 +152,9 @@ pub(super) fn domain(text: &str) -> Option<String> {
 pub(super) fn harmless_host(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('-')
-        && !name.chars().any(|c| {
-            c.is_whitespace() || c.is_control() || "'`\"$\\;&<>|(){},".contains(c)
-        })
+        && !name
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || "'`\"$\\;&<>|(){},".contains(c))
 }
 
 /// Whether a login can do no harm on a command line (the rule of later OpenSSH).
@@ -171,7 +171,10 @@ pub(super) fn harmless_user(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Option<(Option<String>, String, Option<u16>, Option<String>)> {
+    /// User, host, port, and the jumps before.
+    type Read = (Option<String>, String, Option<u16>, Option<String>);
+
+    fn read(text: &str) -> Option<Read> {
         match jump(text) {
             Ok(Jump::Through { last, before }) => Some((last.user, last.host, last.port, before)),
             _ => None,
@@ -190,13 +193,30 @@ mod tests {
         };
         assert_eq!(read("a"), wanted(None, "a", None, None));
         assert_eq!(read("u@a:22"), wanted(Some("u"), "a", Some(22), None));
-        assert_eq!(read("a,b,u@c # x"), wanted(Some("u"), "c", None, Some("a,b")));
+        assert_eq!(
+            read("a,b,u@c # x"),
+            wanted(Some("u"), "c", None, Some("a,b"))
+        );
         assert_eq!(read("[::1]:2200"), wanted(None, "::1", Some(2200), None));
-        assert_eq!(read("ssh://u%41@a:7/"), wanted(Some("uA"), "a", Some(7), None));
+        assert_eq!(
+            read("ssh://u%41@a:7/"),
+            wanted(Some("uA"), "a", Some(7), None)
+        );
         assert_eq!(read("a@b@c"), wanted(Some("a@b"), "c", None, None));
         for wrong in [
-            "", "a,", ",a", "@a", "a:0", "a:x", "::1", "[::1", "a/b", "ssh://a/b", "ssh://[::1]",
-            "ssh://", "a:22:22",
+            "",
+            "a,",
+            ",a",
+            "@a",
+            "a:0",
+            "a:x",
+            "::1",
+            "[::1",
+            "a/b",
+            "ssh://a/b",
+            "ssh://[::1]",
+            "ssh://",
+            "a:22:22",
         ] {
             assert!(jump(wrong).is_err(), "{wrong}");
         }

@@ -3,42 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// How a keyword's value is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// One of some words; the second of each pair is its plainest spelling.
-    Choice(&'static [(&'static str, &'static str)]),
-    /// A time, or `none`.
-    Time,
-    /// A whole number.
-    Number,
-    /// A port.
-    Port,
-    /// One word.
-    Word,
-    /// Several words.
-    Words,
-    /// The rest of the line.
-    Command,
-    /// Jumps.
-    Jump,
-    /// Files, or `none`.
-    Files,
-    /// Names of algorithms.
-    Algorithms,
-    /// Bytes and a time.
-    Rekey,
-    /// Where an agent listens.
-    Agent,
-    /// Domain names.
-    Domains,
-    /// Patterns of variables.
-    SendEnv,
-    /// Variables with values.
-    SetEnv,
-    /// Whatever it is, OpenSSH does not look at it either.
-    Anything,
-}
+use super::kinds::{ASK, CANONICAL, FLAG, Kind, LEVEL, MASTER, PUBKEY, STRICT, TTY, TUNNEL};
 
 /// What becomes of a keyword here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,77 +44,6 @@ pub(super) fn find(name: &str) -> Option<&'static Row> {
     });
     INDEX.get(name).copied()
 }
-
-const FLAG: Kind = Kind::Choice(&[("true", "yes"), ("false", "no"), ("yes", "yes"), ("no", "no")]);
-const ASK: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("false", "no"),
-    ("yes", "yes"),
-    ("no", "no"),
-    ("ask", "ask"),
-]);
-const STRICT: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("false", "no"),
-    ("yes", "yes"),
-    ("no", "no"),
-    ("ask", "ask"),
-    ("off", "no"),
-    ("accept-new", "accept-new"),
-]);
-const PUBKEY: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("false", "no"),
-    ("yes", "yes"),
-    ("no", "no"),
-    ("unbound", "unbound"),
-    ("host-bound", "host-bound"),
-]);
-const CANONICAL: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("false", "no"),
-    ("yes", "yes"),
-    ("no", "no"),
-    ("always", "always"),
-]);
-const MASTER: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("yes", "yes"),
-    ("false", "no"),
-    ("no", "no"),
-    ("auto", "auto"),
-    ("ask", "ask"),
-    ("autoask", "autoask"),
-]);
-const TUNNEL: Kind = Kind::Choice(&[
-    ("ethernet", "ethernet"),
-    ("point-to-point", "point-to-point"),
-    ("true", "yes"),
-    ("yes", "yes"),
-    ("false", "no"),
-    ("no", "no"),
-]);
-const TTY: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("yes", "yes"),
-    ("false", "no"),
-    ("no", "no"),
-    ("force", "force"),
-    ("auto", "auto"),
-]);
-const LEVEL: Kind = Kind::Choice(&[
-    ("quiet", "QUIET"),
-    // Debian's word for it.
-    ("silent", "QUIET"),
-    ("fatal", "FATAL"),
-    ("error", "ERROR"),
-    ("info", "INFO"),
-    ("verbose", "VERBOSE"),
-    ("debug", "DEBUG"),
-    ("debug1", "DEBUG"),
-    ("debug2", "DEBUG2"),
-    ("debug3", "DEBUG3"),
-]);
 
 const fn supported(name: &'static str, kind: Kind, what: &'static str) -> Row {
     Row {
@@ -201,7 +95,11 @@ const OLD: &str = "gone from OpenSSH, which reads past it as well";
 
 /// The table, in the order of the alphabet.
 pub static KEYWORDS: [Row; 119] = [
-    ignored("AddKeysToAgent", Kind::Words, "no key is ever added to an agent"),
+    ignored(
+        "AddKeysToAgent",
+        Kind::Words,
+        "no key is ever added to an agent",
+    ),
     supported(
         "AddressFamily",
         Kind::Choice(&[("inet", "inet"), ("inet6", "inet6"), ("any", "any")]),
@@ -209,7 +107,11 @@ pub static KEYWORDS: [Row; 119] = [
     ),
     ignored("AFSTokenPassing", Kind::Anything, OLD),
     ignored("BatchMode", FLAG, "a run asks nobody anyway"),
-    supported("BindAddress", Kind::Word, "the local address of the connection"),
+    supported(
+        "BindAddress",
+        Kind::Word,
+        "the local address of the connection",
+    ),
     refused(
         "BindInterface",
         Kind::Word,
@@ -258,7 +160,11 @@ pub static KEYWORDS: [Row; 119] = [
         Kind::Anything,
         "clawfleet has time limits of its own; OpenSSH 9.3 brought it",
     ),
-    supported("CheckHostIP", FLAG, "whether the key must be the address's, too"),
+    supported(
+        "CheckHostIP",
+        FLAG,
+        "whether the key must be the address's, too",
+    ),
     ignored("Cipher", Kind::Anything, OLD),
     supported("Ciphers", Kind::Algorithms, "see the table of algorithms"),
     ignored("ClearAllForwardings", FLAG, "nothing is forwarded"),
@@ -278,21 +184,43 @@ pub static KEYWORDS: [Row; 119] = [
         Kind::Time,
         "limit of the connect and of the wait for the server's first line",
     ),
-    ignored("ControlMaster", MASTER, "each run makes connections of its own"),
-    ignored("ControlPath", Kind::Word, "a running ssh's connection is not used"),
+    ignored(
+        "ControlMaster",
+        MASTER,
+        "each run makes connections of its own",
+    ),
+    ignored(
+        "ControlPath",
+        Kind::Word,
+        "a running ssh's connection is not used",
+    ),
     ignored("ControlPersist", Kind::Word, "connections end with the run"),
     ignored("DynamicForward", Kind::Words, "nothing is forwarded"),
     ignored("EnableEscapeCommandline", FLAG, "there is no terminal"),
-    ignored("EnableSSHKeysign", FLAG, "logins by the host's key are not made"),
+    ignored(
+        "EnableSSHKeysign",
+        FLAG,
+        "logins by the host's key are not made",
+    ),
     ignored("EscapeChar", Kind::Word, "there is no terminal"),
     ignored("ExitOnForwardFailure", FLAG, "nothing is forwarded"),
     ignored("FallBackToRsh", Kind::Anything, OLD),
     ignored(
         "FingerprintHash",
-        Kind::Choice(&[("md5", "MD5"), ("sha1", "SHA1"), ("sha256", "SHA256"), ("sha384", "SHA384"), ("sha512", "SHA512")]),
+        Kind::Choice(&[
+            ("md5", "MD5"),
+            ("sha1", "SHA1"),
+            ("sha256", "SHA256"),
+            ("sha384", "SHA384"),
+            ("sha512", "SHA512"),
+        ]),
         "fingerprints are shown as SHA256",
     ),
-    ignored("ForkAfterAuthentication", FLAG, "a run stays in the foreground"),
+    ignored(
+        "ForkAfterAuthentication",
+        FLAG,
+        "a run stays in the foreground",
+    ),
     ignored("ForwardAgent", Kind::Word, "the agent is never forwarded"),
     ignored("ForwardX11", FLAG, "nothing is forwarded"),
     ignored("ForwardX11Timeout", Kind::Time, "nothing is forwarded"),
@@ -304,13 +232,41 @@ pub static KEYWORDS: [Row; 119] = [
         "the system's lists of host keys",
     ),
     ignored("GlobalKnownHostsFile2", Kind::Anything, OLD),
-    ignored("GSSAPIAuthentication", FLAG, "logins by Kerberos are not made"),
-    ignored("GSSAPIClientIdentity", Kind::Word, "logins by Kerberos are not made"),
-    ignored("GSSAPIDelegateCredentials", FLAG, "logins by Kerberos are not made"),
-    ignored("GSSAPIKexAlgorithms", Kind::Word, "the host's key vouches for the host"),
-    ignored("GSSAPIKeyExchange", FLAG, "the host's key vouches for the host"),
-    ignored("GSSAPIRenewalForcesRekey", FLAG, "logins by Kerberos are not made"),
-    ignored("GSSAPIServerIdentity", Kind::Word, "logins by Kerberos are not made"),
+    ignored(
+        "GSSAPIAuthentication",
+        FLAG,
+        "logins by Kerberos are not made",
+    ),
+    ignored(
+        "GSSAPIClientIdentity",
+        Kind::Word,
+        "logins by Kerberos are not made",
+    ),
+    ignored(
+        "GSSAPIDelegateCredentials",
+        FLAG,
+        "logins by Kerberos are not made",
+    ),
+    ignored(
+        "GSSAPIKexAlgorithms",
+        Kind::Word,
+        "the host's key vouches for the host",
+    ),
+    ignored(
+        "GSSAPIKeyExchange",
+        FLAG,
+        "the host's key vouches for the host",
+    ),
+    ignored(
+        "GSSAPIRenewalForcesRekey",
+        FLAG,
+        "logins by Kerberos are not made",
+    ),
+    ignored(
+        "GSSAPIServerIdentity",
+        Kind::Word,
+        "logins by Kerberos are not made",
+    ),
     ignored("GSSAPITrustDns", FLAG, "logins by Kerberos are not made"),
     supported(
         "HashKnownHosts",
@@ -329,7 +285,11 @@ pub static KEYWORDS: [Row; 119] = [
         FLAG,
         "logins by the host's key are not made; other ways are tried",
     ),
-    supported("HostKeyAlgorithms", Kind::Algorithms, "see the table of algorithms"),
+    supported(
+        "HostKeyAlgorithms",
+        Kind::Algorithms,
+        "see the table of algorithms",
+    ),
     supported(
         "HostKeyAlias",
         Kind::Word,
@@ -361,7 +321,11 @@ pub static KEYWORDS: [Row; 119] = [
         Kind::Word,
         "keywords that may be unknown; it counts only for later lines",
     ),
-    supported("Include", Kind::Anything, "other files, by pattern; 16 deep"),
+    supported(
+        "Include",
+        Kind::Anything,
+        "other files, by pattern; 16 deep",
+    ),
     ignored("IPQoS", Kind::Words, "packets keep the system's class"),
     supported(
         "KbdInteractiveAuthentication",
@@ -373,23 +337,39 @@ pub static KEYWORDS: [Row; 119] = [
         "SkeyAuthentication",
         "TISAuthentication",
     ]),
-    ignored("KbdInteractiveDevices", Kind::Word, "the server chooses what it asks"),
+    ignored(
+        "KbdInteractiveDevices",
+        Kind::Word,
+        "the server chooses what it asks",
+    ),
     ignored("KerberosAuthentication", Kind::Anything, OLD).also(&["KerberosTGTPassing"]),
-    supported("KexAlgorithms", Kind::Algorithms, "see the table of algorithms"),
+    supported(
+        "KexAlgorithms",
+        Kind::Algorithms,
+        "see the table of algorithms",
+    ),
     refused(
         "KnownHostsCommand",
         Kind::Command,
         &["none"],
         "no program is asked for host keys; write them to a file and name it in UserKnownHostsFile",
     ),
-    ignored("LocalCommand", Kind::Command, "no command is run here after the login"),
+    ignored(
+        "LocalCommand",
+        Kind::Command,
+        "no command is run here after the login",
+    ),
     ignored("LocalForward", Kind::Words, "nothing is forwarded"),
     supported(
         "LogLevel",
         LEVEL,
         "shown, and nothing else: clawfleet's own -v says how much is told",
     ),
-    ignored("LogVerbose", Kind::Files, "clawfleet's own -v says how much is told"),
+    ignored(
+        "LogVerbose",
+        Kind::Files,
+        "clawfleet's own -v says how much is told",
+    ),
     supported("MACs", Kind::Algorithms, "see the table of algorithms"),
     supported(
         "Match",
@@ -417,7 +397,11 @@ pub static KEYWORDS: [Row; 119] = [
         FLAG,
         "whether a password may be used",
     ),
-    ignored("PermitLocalCommand", FLAG, "no command is run here after the login"),
+    ignored(
+        "PermitLocalCommand",
+        FLAG,
+        "no command is run here after the login",
+    ),
     ignored("PermitRemoteOpen", Kind::Words, "nothing is forwarded"),
     ignored(
         "PKCS11Provider",
@@ -467,7 +451,11 @@ pub static KEYWORDS: [Row; 119] = [
         "the files say not to connect to this host",
     ),
     supported("RekeyLimit", Kind::Rekey, "when keys are exchanged anew"),
-    ignored("RemoteCommand", Kind::Command, "clawfleet runs its own command"),
+    ignored(
+        "RemoteCommand",
+        Kind::Command,
+        "clawfleet runs its own command",
+    ),
     ignored("RemoteForward", Kind::Words, "nothing is forwarded"),
     ignored("RequestTTY", TTY, "there is no terminal"),
     supported(
@@ -504,10 +492,18 @@ pub static KEYWORDS: [Row; 119] = [
     ),
     ignored(
         "SessionType",
-        Kind::Choice(&[("none", "none"), ("subsystem", "subsystem"), ("default", "default")]),
+        Kind::Choice(&[
+            ("none", "none"),
+            ("subsystem", "subsystem"),
+            ("default", "default"),
+        ]),
         "clawfleet opens what it needs",
     ),
-    supported("SetEnv", Kind::SetEnv, "variables that are sent, with values"),
+    supported(
+        "SetEnv",
+        Kind::SetEnv,
+        "variables that are sent, with values",
+    ),
     ignored("StdinNull", FLAG, "clawfleet uses the input itself"),
     ignored("StreamLocalBindMask", Kind::Word, "nothing is forwarded"),
     ignored("StreamLocalBindUnlink", FLAG, "nothing is forwarded"),
@@ -527,7 +523,11 @@ pub static KEYWORDS: [Row; 119] = [
     ignored("Tunnel", TUNNEL, "nothing is forwarded"),
     ignored("TunnelDevice", Kind::Word, "nothing is forwarded"),
     ignored("UpdateHostKeys", ASK, "known_hosts files are not rewritten"),
-    ignored("UsePrivilegedPort", Kind::Anything, OLD).also(&["UseRoaming", "UseRsh", "UserKnownHostsFile2"]),
+    ignored("UsePrivilegedPort", Kind::Anything, OLD).also(&[
+        "UseRoaming",
+        "UseRsh",
+        "UserKnownHostsFile2",
+    ]),
     supported("User", Kind::Word, "the login"),
     supported(
         "UserKnownHostsFile",
@@ -540,7 +540,11 @@ pub static KEYWORDS: [Row; 119] = [
         &["no", "ask"],
         "DNS does not vouch for host keys",
     ),
-    ignored("VersionAddendum", Kind::Anything, "the name in the first line stays ours"),
+    ignored(
+        "VersionAddendum",
+        Kind::Anything,
+        "the name in the first line stays ours",
+    ),
     ignored("VisualHostKey", FLAG, "no picture is drawn"),
     ignored("WarnWeakCrypto", Kind::Words, "OpenSSH 10.1 brought it"),
     ignored("XAuthLocation", Kind::Word, "nothing is forwarded"),

@@ -21,10 +21,7 @@ pub(super) fn next_word(rest: &mut Option<&str>) -> Option<String> {
         return Some(format!("{before}{inside}"));
     }
     let equals = from.starts_with('=');
-    let mut after = from
-        .get(1..)
-        .unwrap_or_default()
-        .trim_start_matches(SPACE);
+    let mut after = from.get(1..).unwrap_or_default().trim_start_matches(SPACE);
     if !equals && let Some(more) = after.strip_prefix('=') {
         after = more.trim_start_matches(SPACE);
     }

@@ -224,17 +224,15 @@ fn first<T>(slot: &mut Option<Obtained<T>>, value: T, origin: &Origin, user: boo
 }
 
 /// Adds a file unless it is there; `None` if there are too many.
-fn add(
-    list: &mut Vec<Obtained<String>>,
-    file: &str,
-    origin: &Origin,
-    user: bool,
-) -> Option<()> {
+fn add(list: &mut Vec<Obtained<String>>, file: &str, origin: &Origin, user: bool) -> Option<()> {
     if list.len() >= MAX_KEYS {
         return None;
     }
     // The system's file may name a key that the user's named: OpenSSH keeps both.
-    if !list.iter().any(|kept| kept.value == file && kept.user == user) {
+    if !list
+        .iter()
+        .any(|kept| kept.value == file && kept.user == user)
+    {
         list.push(Obtained {
             value: file.to_owned(),
             origin: origin.clone(),

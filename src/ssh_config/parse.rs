@@ -257,8 +257,7 @@ fn cut(line: &str) -> Result<Option<Cut<'_>>, String> {
         Words::OpenQuote => Err("a quote has no fellow".to_owned()),
         Words::Keyword(keyword, "") => Err(format!("no argument after keyword `{keyword}`")),
         Words::Keyword(keyword, rest) => {
-            let words =
-                lex::arguments(rest).ok_or_else(|| "a quote has no fellow".to_owned())?;
+            let words = lex::arguments(rest).ok_or_else(|| "a quote has no fellow".to_owned())?;
             Ok(Some((keyword, rest, words)))
         }
     }

@@ -326,8 +326,7 @@ impl Reading<'_> {
         match &line.statement {
             Statement::Host(patterns) => {
                 let patterns = patterns.iter().map(String::as_str);
-                state.active =
-                    !state.never && matches_list(patterns, &self.host) == ListMatch::Yes;
+                state.active = !state.never && matches_list(patterns, &self.host) == ListMatch::Yes;
             }
             Statement::Match(criteria) => {
                 let place = (&*source.name, line.number);
@@ -366,21 +365,19 @@ impl Reading<'_> {
     /// Returns the host's name as HostName has it by now.
     fn host_name(&self) -> Result<String, SshConfigError> {
         match self.options.word("HostName") {
-            Some(name) if !self.last => Tokens::of_host_name(&self.host)
-                .fill(name, None)
-                .map_err(|message| {
-                    let message = format!("HostName: {message}");
-                    SshConfigError::from(&self.options.origin("HostName"), message)
-                }),
+            Some(name) if !self.last => {
+                Tokens::of_host_name(&self.host)
+                    .fill(name, None)
+                    .map_err(|message| {
+                        let message = format!("HostName: {message}");
+                        SshConfigError::from(&self.options.origin("HostName"), message)
+                    })
+            }
             _ => Ok(self.host.clone()),
         }
     }
 
-    fn holds(
-        &self,
-        criteria: &[Criterion],
-        place: (&str, usize),
-    ) -> Result<bool, SshConfigError> {
+    fn holds(&self, criteria: &[Criterion], place: (&str, usize)) -> Result<bool, SshConfigError> {
         let mut all = true;
         for criterion in criteria {
             // A command is run only if everything before it holds.
@@ -411,8 +408,9 @@ impl Reading<'_> {
         let wrong = |message: String| SshConfigError::line(place.0, place.1, message);
         if !self.asked.match_exec {
             let message = format!("`Match exec` would run `{command}`, and that is not allowed");
-            return Err(wrong(message)
-                .hint("`ssh: {match_exec: true}` in the inventory allows it, for all of these files"));
+            return Err(wrong(message).hint(
+                "`ssh: {match_exec: true}` in the inventory allows it, for all of these files",
+            ));
         }
         let host = self.host_name()?;
         let tokens = Tokens::of(&Known {
@@ -420,16 +418,19 @@ impl Reading<'_> {
             host: &host,
             original: self.original,
             alias: self.options.word("HostKeyAlias").unwrap_or(&host),
-            port: self.options.word("Port").and_then(|port| port.parse().ok()).unwrap_or(22),
+            port: self
+                .options
+                .word("Port")
+                .and_then(|port| port.parse().ok())
+                .unwrap_or(22),
             user: self.user(),
             jump: "",
         });
-        let command = tokens
-            .only(OF_EXEC)
-            .fill(command, None)
-            .map_err(wrong)?;
+        let command = tokens.only(OF_EXEC).fill(command, None).map_err(wrong)?;
         self.asked.world.succeeds(&command).map_err(|sentence| {
-            wrong(format!("`Match exec` could not run `{command}`: {sentence}"))
+            wrong(format!(
+                "`Match exec` could not run `{command}`: {sentence}"
+            ))
         })
     }
 }

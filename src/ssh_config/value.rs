@@ -2,7 +2,8 @@
 
 use super::algorithms::Family;
 use super::jump::{self, Jump};
-use super::keywords::{Kind, Row};
+use super::keywords::Row;
+use super::kinds::Kind;
 use super::{World, lex, tokens};
 
 /// A checked value.
@@ -141,7 +142,9 @@ fn time(word: &str) -> Result<Option<u32>, String> {
             .checked_mul(seconds)
             .and_then(|seconds| total.checked_add(seconds))
             .ok_or_else(bad)?;
-        rest = after.get(unit.map_or(0, char::len_utf8)..).unwrap_or_default();
+        rest = after
+            .get(unit.map_or(0, char::len_utf8)..)
+            .unwrap_or_default();
     }
     Ok(Some(total.unsigned_abs()))
 }
@@ -192,7 +195,10 @@ fn scaled(word: &str) -> Result<i64, String> {
         Some('E') => 6,
         Some(_) => return Err(bad()),
     };
-    if units.next().is_some_and(|after| after.is_ascii_alphanumeric()) {
+    if units
+        .next()
+        .is_some_and(|after| after.is_ascii_alphanumeric())
+    {
         return Err(bad());
     }
     let scale = 1024_i128.pow(power);

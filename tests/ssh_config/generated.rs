@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use crate::openssh::{compare, ssh};
 
 /// Names that configurations are asked for.
-const NAMES: [&str; 7] = ["web1", "WEB2", "db.prod", "gw", "10.0.0.7", "::1", "bob@web1"];
+const NAMES: [&str; 7] = [
+    "web1", "WEB2", "db.prod", "gw", "10.0.0.7", "::1", "bob@web1",
+];
 
 fn pick(words: &'static [&'static str]) -> impl Strategy<Value = String> {
     prop::sample::select(words).prop_map(str::to_owned)
@@ -16,16 +18,35 @@ fn pick(words: &'static [&'static str]) -> impl Strategy<Value = String> {
 /// Patterns of `Host`.
 fn host() -> impl Strategy<Value = String> {
     let pattern = pick(&[
-        "*", "web*", "web?", "!web1", "web1", "*.prod", "!*.prod", "gw", "10.0.0.*", "::*", "real.*", "WEB2", "?b*",
-        "\"web1\"", "!gw",
+        "*", "web*", "web?", "!web1", "web1", "*.prod", "!*.prod", "gw", "10.0.0.*", "::*",
+        "real.*", "WEB2", "?b*", "\"web1\"", "!gw",
     ]);
     prop::collection::vec(pattern, 1..4).prop_map(|patterns| format!("Host {}", patterns.join(" ")))
 }
 
 /// Criteria of `Match`.
 fn criteria() -> impl Strategy<Value = String> {
-    let lists = pick(&["web*", "web1,db.*", "!web1,*", "*.prod", "real.*", "WEB?", "bob,u1", "root", "*", "x,"]);
-    let attribute = pick(&["host", "originalhost", "user", "!host", "!user", "!originalhost", "HOST"]);
+    let lists = pick(&[
+        "web*",
+        "web1,db.*",
+        "!web1,*",
+        "*.prod",
+        "real.*",
+        "WEB?",
+        "bob,u1",
+        "root",
+        "*",
+        "x,",
+    ]);
+    let attribute = pick(&[
+        "host",
+        "originalhost",
+        "user",
+        "!host",
+        "!user",
+        "!originalhost",
+        "HOST",
+    ]);
     let one = prop_oneof![
         6 => (attribute, lists, pick(&[" ", "=", "  ", " = "])).prop_map(|(a, l, s)| format!("{a}{s}{l}")),
         1 => pick(&["final", "!final", "canonical", "exec true", "!exec \"false\"", "exec \"test %n = web1\""]),
@@ -39,7 +60,9 @@ fn criteria() -> impl Strategy<Value = String> {
 /// Keywords with values, the wrong ones few.
 fn keyword() -> impl Strategy<Value = String> {
     let words = |keyword: &'static str, values: &'static [&'static str]| {
-        pick(values).prop_map(move |value| format!("{keyword} {value}")).boxed()
+        pick(values)
+            .prop_map(move |value| format!("{keyword} {value}"))
+            .boxed()
     };
     prop_oneof![
         3 => words("User", &["u1", "u2", "\"u 3\"", "bob"]),

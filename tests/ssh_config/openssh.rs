@@ -45,7 +45,9 @@ impl World for Here {
     }
 
     fn glob(&self, pattern: &str) -> Vec<PathBuf> {
-        let script = format!("shopt -s nullglob; for f in {pattern}; do [ -e \"$f\" ] && printf '%s\\n' \"$f\"; done");
+        let script = format!(
+            "shopt -s nullglob; for f in {pattern}; do [ -e \"$f\" ] && printf '%s\\n' \"$f\"; done"
+        );
         lines("bash", &["-c", &script])
             .into_iter()
             .map(PathBuf::from)
@@ -158,9 +160,15 @@ fn lists(keyword: &str) -> &'static (Vec<String>, Vec<String>) {
                 .collect();
             (keyword, (default, lines("ssh", &["-Q", keyword])))
         };
-        ["KexAlgorithms", "Ciphers", "MACs", "HostKeyAlgorithms", "PubkeyAcceptedAlgorithms"]
-            .map(of)
-            .into()
+        [
+            "KexAlgorithms",
+            "Ciphers",
+            "MACs",
+            "HostKeyAlgorithms",
+            "PubkeyAcceptedAlgorithms",
+        ]
+        .map(of)
+        .into()
     });
     &LISTS[keyword]
 }
@@ -173,7 +181,10 @@ fn ours(effective: &Effective) -> Values {
         let value = match entry.keyword {
             // We try ed25519 first; `rules.rs` looks at the order.
             "IdentityFile" if entry.origin.to_string() == "built in" => continue,
-            "IdentityFile" | "CertificateFile" | "GlobalKnownHostsFile" | "RevokedHostKeys"
+            "IdentityFile"
+            | "CertificateFile"
+            | "GlobalKnownHostsFile"
+            | "RevokedHostKeys"
             | "ProxyCommand" => written,
             "StrictHostKeyChecking" | "PubkeyAuthentication" | "CanonicalizeHostname" => {
                 entry.value.replace("yes", "true").replace("no", "false")
@@ -239,7 +250,11 @@ pub(crate) fn compare(file: &Path, name: &str) -> Result<usize, String> {
         (Err(said), Err(error)) => {
             // ssh names every wrong line; ours is one of them. What it finds after reading has no line.
             let line = error.line.unwrap_or(0);
-            let places = [format!("line {line}:"), format!("line: {line}:"), format!("line {line} ")];
+            let places = [
+                format!("line {line}:"),
+                format!("line: {line}:"),
+                format!("line {line} "),
+            ];
             let placed = said.contains(" line ") || said.contains(": line ");
             if placed && !places.iter().any(|place| said.contains(place)) {
                 return Err(format!("{name}: we say {error}, ssh says {said}\n{text}"));
@@ -253,7 +268,10 @@ pub(crate) fn compare(file: &Path, name: &str) -> Result<usize, String> {
 
 /// The corpus, copied to where its files may include each other.
 pub(crate) fn corpus(place: &Path) -> Vec<(PathBuf, Vec<String>)> {
-    let fixtures = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ssh_config"));
+    let fixtures = Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/ssh_config"
+    ));
     let mut found = Vec::new();
     copy(fixtures, place, place, &mut found);
     found.sort();
@@ -295,8 +313,16 @@ fn every_value_is_what_ssh_says() {
             }
         }
     }
-    eprintln!("ssh_config: {} files, {cases} questions, {comparisons} values compared with ssh -G", corpus.len());
-    assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n\n"));
+    eprintln!(
+        "ssh_config: {} files, {cases} questions, {comparisons} values compared with ssh -G",
+        corpus.len()
+    );
+    assert!(
+        wrong.is_empty(),
+        "{} differ\n{}",
+        wrong.len(),
+        wrong.join("\n\n")
+    );
     assert!(cases >= KNOWN_CASES, "{cases}");
     assert!(comparisons >= KNOWN_COMPARISONS, "{comparisons}");
 }
@@ -329,11 +355,22 @@ fn tokens_are_filled_in_as_ssh_does() {
         };
         let found = resolve(&file, host).unwrap();
         let ours = |files: &[PathBuf]| -> Vec<String> {
-            files.iter().map(|file| file.display().to_string()).collect()
+            files
+                .iter()
+                .map(|file| file.display().to_string())
+                .collect()
         };
         let identities = &found.settings().identities;
-        assert_eq!(files("debug1: identity file "), ours(&identities.files), "{said}");
-        assert_eq!(files("debug1: certificate file "), ours(&identities.certificates), "{said}");
+        assert_eq!(
+            files("debug1: identity file "),
+            ours(&identities.files),
+            "{said}"
+        );
+        assert_eq!(
+            files("debug1: certificate file "),
+            ours(&identities.certificates),
+            "{said}"
+        );
         compared += identities.files.len() + identities.certificates.len();
     }
     assert_eq!(compared, 45);
