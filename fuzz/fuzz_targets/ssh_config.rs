@@ -20,7 +20,7 @@ impl World for Mirror<'_> {
     }
 
     fn succeeds(&self, command: &str) -> Result<bool, String> {
-        Ok(command.len() % 2 == 0)
+        Ok(command.len().is_multiple_of(2))
     }
 
     fn env(&self, name: &str) -> Option<String> {
@@ -32,7 +32,7 @@ impl World for Mirror<'_> {
     }
 
     fn resolve(&self, name: &str) -> bool {
-        name.len() % 2 == 0
+        name.len().is_multiple_of(2)
     }
 
     fn home_of(&self, user: &str) -> Option<PathBuf> {

@@ -221,7 +221,8 @@ impl Finish<'_> {
             compression: options.is_on("Compression", false),
             rekey: self.rekey(),
             algorithms: self.algorithms()?,
-            min_rsa_bits: options.number("RequiredRSASize").unwrap_or(1024),
+            // Less than 1024 is never enough, as for OpenSSH.
+            min_rsa_bits: options.number("RequiredRSASize").unwrap_or(0).max(1024),
             host_keys: self.host_keys(alias)?,
             identities: self.identities()?,
             methods: self.methods()?,
