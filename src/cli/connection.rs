@@ -19,9 +19,15 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(context: &Context) -> Self {
+    pub(super) fn new(context: &Context, inventory: &Inventory) -> Self {
+        let mut machine = Machine::look(&context.home, &context.shell);
+        machine.hosts = inventory
+            .hosts
+            .iter()
+            .map(|host| (host.name.clone(), host.ssh_request.options.clone()))
+            .collect();
         Self {
-            machine: Machine::look(&context.home, &context.shell),
+            machine,
             configs: BTreeMap::new(),
         }
     }
@@ -113,7 +119,7 @@ pub(super) fn attach(
     inventory: &mut Inventory,
     selected: &[usize],
 ) -> Result<(), CliError> {
-    let mut connections = Connections::new(context);
+    let mut connections = Connections::new(context, inventory);
     connections.attach(inventory, selected)?;
     let watched = std::io::stderr().is_terminal() && !context.view.quiet;
     if (watched || context.view.verbose)

@@ -86,7 +86,7 @@ fn show_connections(
     inventory: &Inventory,
     selected: &[usize],
 ) -> Result<Exit, CliError> {
-    let mut connections = Connections::new(context);
+    let mut connections = Connections::new(context, inventory);
     for index in selected {
         let Some(host) = inventory.hosts.get(*index) else {
             continue;

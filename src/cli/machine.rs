@@ -1,5 +1,6 @@
 //! What OpenSSH's configuration may ask of this machine.
 
+use std::collections::HashMap;
 use std::ffi::CStr;
 use std::fs;
 use std::net::ToSocketAddrs as _;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::model::SshOption;
 use crate::ssh_config::{Bastion, MAX_FILE_BYTES, World};
 
 /// How long a `Match exec` may take: it runs for every host, before the first one is asked.
@@ -16,6 +18,8 @@ const EXEC_LIMIT: Duration = Duration::from_secs(10);
 /// This machine and its user.
 pub(super) struct Machine {
     pub(super) bastion: Bastion,
+    /// What the inventory says of its hosts' connections, by their names.
+    pub(super) hosts: HashMap<String, Vec<SshOption>>,
     shell: PathBuf,
 }
 
@@ -31,6 +35,7 @@ impl Machine {
                 home: home.to_owned(),
                 host_name: CStr::to_string_lossy(node.nodename()).into_owned(),
             },
+            hosts: HashMap::new(),
             shell: shell.to_owned(),
         }
     }
@@ -107,6 +112,10 @@ impl World for Machine {
 
     fn resolve(&self, name: &str) -> bool {
         (name, 22).to_socket_addrs().is_ok()
+    }
+
+    fn options_of(&self, name: &str) -> Option<Vec<SshOption>> {
+        self.hosts.get(name).cloned()
     }
 
     fn home_of(&self, user: &str) -> Option<PathBuf> {

@@ -42,7 +42,11 @@ pub(super) fn of_jump(jump: &SshSettings, outcome: HostOutcome) -> HostOutcome {
     match outcome {
         HostOutcome::Unreachable(error) => HostOutcome::Unreachable(behind(error)),
         HostOutcome::AuthFailed(error) => HostOutcome::AuthFailed(behind(error)),
-        HostOutcome::HostKeyRejected(error) => HostOutcome::HostKeyRejected(behind(error)),
+        HostOutcome::HostKeyRejected(error) => {
+            // A selector names hosts, and the jump may be none of the inventory's.
+            let hint = "look at the fingerprint, then, for any host behind the jump: clawfleet hosts trust HOST";
+            HostOutcome::HostKeyRejected(behind(error).hint(hint))
+        }
         HostOutcome::TimedOut(error) => HostOutcome::TimedOut(behind(error)),
         HostOutcome::Failed(error) => HostOutcome::Failed(behind(error)),
         other => other,
@@ -163,7 +167,6 @@ fn host_key_rejected(
     clock: &StageClock,
     verdict: KeyVerdict,
 ) -> HostOutcome {
-    // Of a jump, a host behind it is named to have it enrolled: the way there is looked at, too.
     let enrol = format!("clawfleet hosts trust {}", quoted(&settings.name));
     let (message, hint) = match verdict {
         KeyVerdict::Unknown {

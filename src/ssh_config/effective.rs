@@ -1,6 +1,5 @@
 //! What was obtained, with every default, as settings.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,24 +11,7 @@ use super::options::{Obtained, Options, Origin, Way};
 use super::resolve::{Asked, Target};
 use super::tokens::{self, Known, Tokens};
 use super::value::Value;
-use crate::model::{
-    self, AddressFamily, Agent, Algorithms, AuthMethod, HostKeyPolicy, Identities, RekeyLimit,
-    SshSettings, UnknownKey, matches_pattern,
-};
-
-/// The user's lists of host keys, unless others are named.
-const USER_KNOWN_HOSTS: [&str; 2] = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"];
-const GLOBAL_KNOWN_HOSTS: [&str; 2] = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
-
-/// OpenSSH's names of keys. Its order is rsa, ecdsa, ed25519; but each key that a server does not take costs one
-/// of its MaxAuthTries, and ed25519 is what people make today.
-const USUAL_KEYS: [&str; 5] = [
-    "~/.ssh/id_ed25519",
-    "~/.ssh/id_ed25519_sk",
-    "~/.ssh/id_ecdsa",
-    "~/.ssh/id_ecdsa_sk",
-    "~/.ssh/id_rsa",
-];
+use crate::model::{self, AddressFamily, RekeyLimit, SshSettings};
 
 /// How bytes get to the host, before tokens are filled in.
 pub(super) enum Route {
@@ -131,10 +113,10 @@ fn jump_text(options: &Options) -> Option<String> {
 }
 
 /// Makes settings and entries from what was obtained.
-struct Finish<'a> {
-    asked: &'a Asked<'a>,
-    target: &'a Target,
-    options: &'a Options,
+pub(super) struct Finish<'a> {
+    pub(super) asked: &'a Asked<'a>,
+    pub(super) target: &'a Target,
+    pub(super) options: &'a Options,
     tokens: Tokens,
     entries: Vec<Entry>,
 }
@@ -239,7 +221,8 @@ impl Finish<'_> {
             compression: options.is_on("Compression", false),
             rekey: self.rekey(),
             algorithms: self.algorithms()?,
-            min_rsa_bits: options.number("RequiredRSASize").unwrap_or(1024),
+            // Less than 1024 is never enough, as for OpenSSH.
+            min_rsa_bits: options.number("RequiredRSASize").unwrap_or(0).max(1024),
             host_keys: self.host_keys(alias)?,
             identities: self.identities()?,
             methods: self.methods()?,
@@ -248,7 +231,7 @@ impl Finish<'_> {
         })
     }
 
-    fn show(&mut self, keyword: &'static str, value: String, origin: Origin) {
+    pub(super) fn show(&mut self, keyword: &'static str, value: String, origin: Origin) {
         self.entries.push(Entry {
             keyword,
             value,
@@ -257,7 +240,7 @@ impl Finish<'_> {
         });
     }
 
-    fn show_written(
+    pub(super) fn show_written(
         &mut self,
         keyword: &'static str,
         value: String,
@@ -352,45 +335,13 @@ impl Finish<'_> {
         }
     }
 
-    fn algorithms(&mut self) -> Result<Algorithms, SshConfigError> {
-        let host_keys_ordered = self
-            .options
-            .word("HostKeyAlgorithms")
-            .is_some_and(|spec| !spec.starts_with(['-', '+']));
-        Ok(Algorithms {
-            kex: self.list("KexAlgorithms")?,
-            ciphers: self.list("Ciphers")?,
-            macs: self.list("MACs")?,
-            host_keys: self.list("HostKeyAlgorithms")?,
-            host_keys_ordered,
-            login_keys: self.list("PubkeyAcceptedAlgorithms")?,
-        })
-    }
-
-    /// Returns a list of algorithms; an empty one if nothing is said.
-    fn list(&mut self, keyword: &'static str) -> Result<Vec<String>, SshConfigError> {
-        let Some(family) = Family::of(keyword) else {
-            return Ok(Vec::new());
-        };
-        let origin = self.options.origin(keyword);
-        let Some(spec) = self.options.word(keyword) else {
-            self.show_written(keyword, family.default.join(","), "", origin);
-            return Ok(Vec::new());
-        };
-        let list = family.list(spec).ok_or_else(|| {
-            let known: Vec<&str> = family.supported().collect();
-            SshConfigError::from(
-                &origin,
-                format!("{keyword} {spec} leaves nothing that clawfleet has"),
-            )
-            .hint(format!("supported are {}", known.join(", ")))
-        })?;
-        self.show_written(keyword, list.join(","), spec, origin);
-        Ok(list)
-    }
-
     /// Fills in `~`, tokens and variables.
-    fn path(&self, keyword: &str, text: &str, origin: &Origin) -> Result<String, SshConfigError> {
+    pub(super) fn path(
+        &self,
+        keyword: &str,
+        text: &str,
+        origin: &Origin,
+    ) -> Result<String, SshConfigError> {
         self.tilde(keyword, text, origin).and_then(|path| {
             self.tokens
                 .fill(&path, Some(self.asked.world))
@@ -398,200 +349,14 @@ impl Finish<'_> {
         })
     }
 
-    fn tilde(&self, keyword: &str, text: &str, origin: &Origin) -> Result<String, SshConfigError> {
+    pub(super) fn tilde(
+        &self,
+        keyword: &str,
+        text: &str,
+        origin: &Origin,
+    ) -> Result<String, SshConfigError> {
         tokens::tilde(text, &self.asked.bastion.home, self.asked.world)
             .map_err(|message| SshConfigError::from(origin, format!("{keyword}: {message}")))
-    }
-
-    fn host_keys(&mut self, alias: Option<String>) -> Result<HostKeyPolicy, SshConfigError> {
-        let options = self.options;
-        let revoked = match options.word("RevokedHostKeys") {
-            Some(file) if !file.eq_ignore_ascii_case("none") => {
-                let origin = options.origin("RevokedHostKeys");
-                let path = self.tilde("RevokedHostKeys", file, &origin)?;
-                self.show_written("RevokedHostKeys", path.clone(), file, origin);
-                Some(PathBuf::from(path))
-            }
-            _ => None,
-        };
-        Ok(HostKeyPolicy {
-            unknown: match options.word("StrictHostKeyChecking") {
-                Some("no" | "accept-new") => UnknownKey::Accept,
-                _ => UnknownKey::Refuse,
-            },
-            user_files: self.known_hosts("UserKnownHostsFile", &USER_KNOWN_HOSTS, true)?,
-            global_files: self.known_hosts("GlobalKnownHostsFile", &GLOBAL_KNOWN_HOSTS, false)?,
-            alias,
-            hash: options.is_on("HashKnownHosts", false),
-            check_ip: options.is_on("CheckHostIP", false),
-            revoked,
-        })
-    }
-
-    fn known_hosts(
-        &mut self,
-        keyword: &'static str,
-        built_in: &[&str],
-        with_tokens: bool,
-    ) -> Result<Vec<PathBuf>, SshConfigError> {
-        let origin = self.options.origin(keyword);
-        let files: Vec<String> = match self.options.words(keyword) {
-            Some(files) => files.to_vec(),
-            None => built_in.iter().map(|file| (*file).to_owned()).collect(),
-        };
-        let mut paths = Vec::new();
-        for file in files
-            .iter()
-            .filter(|file| !file.eq_ignore_ascii_case("none"))
-        {
-            paths.push(if with_tokens {
-                self.path(keyword, file, &origin)?
-            } else {
-                self.tilde(keyword, file, &origin)?
-            });
-        }
-        let shown = if paths.is_empty() {
-            "none".to_owned()
-        } else {
-            paths.join(" ")
-        };
-        self.show_written(keyword, shown, &files.join(" "), origin);
-        Ok(paths.into_iter().map(PathBuf::from).collect())
-    }
-
-    fn identities(&mut self) -> Result<Identities, SshConfigError> {
-        let named = !self.options.identities.is_empty();
-        let certificates = self.files("CertificateFile", &self.options.certificates)?;
-        let files = if named {
-            self.files("IdentityFile", &self.options.identities)?
-        } else {
-            let usual: Vec<Obtained<String>> = USUAL_KEYS
-                .iter()
-                .map(|file| Obtained {
-                    value: (*file).to_owned(),
-                    origin: Origin::BuiltIn,
-                    user: false,
-                })
-                .collect();
-            self.files("IdentityFile", &usual)?
-        };
-        Ok(Identities {
-            files,
-            named,
-            certificates,
-            only: self.options.is_on("IdentitiesOnly", false),
-            agent: self.agent()?,
-        })
-    }
-
-    fn files(
-        &mut self,
-        keyword: &'static str,
-        written: &[Obtained<String>],
-    ) -> Result<Vec<PathBuf>, SshConfigError> {
-        let mut paths = Vec::new();
-        for file in written {
-            let none = file.value.eq_ignore_ascii_case("none");
-            let path = if none {
-                "none".to_owned()
-            } else {
-                self.path(keyword, &file.value, &file.origin)?
-            };
-            self.show_written(keyword, path.clone(), &file.value, file.origin.clone());
-            if !none {
-                paths.push(PathBuf::from(path));
-            }
-        }
-        Ok(paths)
-    }
-
-    fn agent(&mut self) -> Result<Agent, SshConfigError> {
-        let Some(written) = self.options.word("IdentityAgent") else {
-            return Ok(Agent::FromEnvironment);
-        };
-        let origin = self.options.origin("IdentityAgent");
-        let path = self.path("IdentityAgent", written, &origin)?;
-        self.show_written("IdentityAgent", path.clone(), written, origin);
-        Ok(match path.as_str() {
-            "SSH_AUTH_SOCK" => Agent::FromEnvironment,
-            "none" => Agent::None,
-            _ => match path.strip_prefix('$') {
-                Some(name) => match self.asked.world.env(name) {
-                    Some(path) if !path.is_empty() => Agent::At(PathBuf::from(path)),
-                    // As OpenSSH: a variable that is not set is no agent, not the usual one.
-                    _ => Agent::None,
-                },
-                None => Agent::At(PathBuf::from(path)),
-            },
-        })
-    }
-
-    fn methods(&self) -> Result<Vec<AuthMethod>, SshConfigError> {
-        let options = self.options;
-        let prompts = options.number("NumberOfPasswordPrompts") != Some(0);
-        let on = |method: AuthMethod| match method {
-            AuthMethod::PublicKey => options.is_on("PubkeyAuthentication", true),
-            AuthMethod::Password => prompts && options.is_on("PasswordAuthentication", true),
-            AuthMethod::KeyboardInteractive => {
-                prompts && options.is_on("KbdInteractiveAuthentication", true)
-            }
-        };
-        let preferred = options.word("PreferredAuthentications");
-        let mut methods = Vec::new();
-        let named = preferred.map(|list| list.split(',').map(str::trim));
-        match named {
-            None => methods.extend(AuthMethod::DEFAULT),
-            Some(names) => {
-                for name in names {
-                    let method = AuthMethod::DEFAULT
-                        .into_iter()
-                        .find(|method| method.id() == name);
-                    methods.extend(method.filter(|method| !methods.contains(method)));
-                }
-            }
-        }
-        methods.retain(|method| on(*method));
-        if methods.is_empty() {
-            let keyword = match preferred {
-                Some(_) => "PreferredAuthentications",
-                None => "PubkeyAuthentication",
-            };
-            return Err(SshConfigError::from(
-                &options.origin(keyword),
-                format!("no way to log in to `{}` is left", self.target.name),
-            )
-            .hint("clawfleet has publickey, keyboard-interactive and password"));
-        }
-        Ok(methods)
-    }
-
-    fn environment(&mut self) -> Vec<(String, String)> {
-        let mut set: Vec<(String, String)> = Vec::new();
-        let origin = self.options.origin("SetEnv");
-        for word in self.options.words("SetEnv").unwrap_or_default() {
-            let Some((name, value)) = word.split_once('=') else {
-                continue;
-            };
-            if !set.iter().any(|(known, _)| known == name) {
-                set.push((name.to_owned(), value.to_owned()));
-                self.show("SetEnv", word.clone(), origin.clone());
-            }
-        }
-        let patterns = &self.options.send_env;
-        for pattern in patterns {
-            self.show("SendEnv", pattern.value.clone(), pattern.origin.clone());
-        }
-        if patterns.is_empty() {
-            return set;
-        }
-        let sent = self.asked.world.env_all().into_iter().filter(|(name, _)| {
-            let wanted = patterns
-                .iter()
-                .any(|pattern| matches_pattern(&pattern.value, name));
-            // A server that gets a name twice keeps the second value, which is SetEnv's.
-            wanted && !set.iter().any(|(known, _)| known == name)
-        });
-        sent.chain(set.clone()).collect()
     }
 
     /// Shows the keywords that need no more than their word.

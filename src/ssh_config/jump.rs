@@ -171,7 +171,10 @@ pub(super) fn harmless_user(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Option<(Option<String>, String, Option<u16>, Option<String>)> {
+    /// User, host, port, and the jumps before.
+    type Read = (Option<String>, String, Option<u16>, Option<String>);
+
+    fn read(text: &str) -> Option<Read> {
         match jump(text) {
             Ok(Jump::Through { last, before }) => Some((last.user, last.host, last.port, before)),
             _ => None,

@@ -3,42 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// How a keyword's value is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// One of some words; the second of each pair is its plainest spelling.
-    Choice(&'static [(&'static str, &'static str)]),
-    /// A time, or `none`.
-    Time,
-    /// A whole number.
-    Number,
-    /// A port.
-    Port,
-    /// One word.
-    Word,
-    /// Several words.
-    Words,
-    /// The rest of the line.
-    Command,
-    /// Jumps.
-    Jump,
-    /// Files, or `none`.
-    Files,
-    /// Names of algorithms.
-    Algorithms,
-    /// Bytes and a time.
-    Rekey,
-    /// Where an agent listens.
-    Agent,
-    /// Domain names.
-    Domains,
-    /// Patterns of variables.
-    SendEnv,
-    /// Variables with values.
-    SetEnv,
-    /// Whatever it is, OpenSSH does not look at it either.
-    Anything,
-}
+use super::kinds::{ASK, CANONICAL, FLAG, Kind, LEVEL, MASTER, PUBKEY, STRICT, TTY, TUNNEL};
 
 /// What becomes of a keyword here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,82 +44,6 @@ pub(super) fn find(name: &str) -> Option<&'static Row> {
     });
     INDEX.get(name).copied()
 }
-
-const FLAG: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("false", "no"),
-    ("yes", "yes"),
-    ("no", "no"),
-]);
-const ASK: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("false", "no"),
-    ("yes", "yes"),
-    ("no", "no"),
-    ("ask", "ask"),
-]);
-const STRICT: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("false", "no"),
-    ("yes", "yes"),
-    ("no", "no"),
-    ("ask", "ask"),
-    ("off", "no"),
-    ("accept-new", "accept-new"),
-]);
-const PUBKEY: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("false", "no"),
-    ("yes", "yes"),
-    ("no", "no"),
-    ("unbound", "unbound"),
-    ("host-bound", "host-bound"),
-]);
-const CANONICAL: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("false", "no"),
-    ("yes", "yes"),
-    ("no", "no"),
-    ("always", "always"),
-]);
-const MASTER: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("yes", "yes"),
-    ("false", "no"),
-    ("no", "no"),
-    ("auto", "auto"),
-    ("ask", "ask"),
-    ("autoask", "autoask"),
-]);
-const TUNNEL: Kind = Kind::Choice(&[
-    ("ethernet", "ethernet"),
-    ("point-to-point", "point-to-point"),
-    ("true", "yes"),
-    ("yes", "yes"),
-    ("false", "no"),
-    ("no", "no"),
-]);
-const TTY: Kind = Kind::Choice(&[
-    ("true", "yes"),
-    ("yes", "yes"),
-    ("false", "no"),
-    ("no", "no"),
-    ("force", "force"),
-    ("auto", "auto"),
-]);
-const LEVEL: Kind = Kind::Choice(&[
-    ("quiet", "QUIET"),
-    // Debian's word for it.
-    ("silent", "QUIET"),
-    ("fatal", "FATAL"),
-    ("error", "ERROR"),
-    ("info", "INFO"),
-    ("verbose", "VERBOSE"),
-    ("debug", "DEBUG"),
-    ("debug1", "DEBUG"),
-    ("debug2", "DEBUG2"),
-    ("debug3", "DEBUG3"),
-]);
 
 const fn supported(name: &'static str, kind: Kind, what: &'static str) -> Row {
     Row {

@@ -1,7 +1,7 @@
 //! L1: OpenSSH's client configuration: what `ssh NAME` would do, as [`crate::model::SshSettings`].
 //!
 //! `lex`, `keywords`, `value` and `parse` know how files are written, `resolve` which lines apply and who wins,
-//! `effective` what it means. The law is OpenSSH 9.2 (readconf.c, ssh.c); `tests/ssh_config.rs` compares with
+//! `effective`, `login` and `trust` what it means. The law is OpenSSH 9.2 (readconf.c, ssh.c); `tests/ssh_config.rs` compares with
 //! `ssh -G`. No file is read here: whoever calls does what [`World`] asks for.
 
 mod algorithms;
@@ -11,14 +11,19 @@ mod effective;
 mod error;
 mod jump;
 mod keywords;
+mod kinds;
 mod lex;
+mod login;
 mod options;
 mod parse;
 mod resolve;
 mod tokens;
+mod trust;
 mod value;
 
 use std::path::{Path, PathBuf};
+
+use crate::model::SshOption;
 
 pub use algorithms::{FAMILIES, Family, assemble};
 pub use effective::{Effective, Entry};
@@ -48,6 +53,11 @@ pub trait World {
 
     /// Says whether the resolver knows a name.
     fn resolve(&self, name: &str) -> bool;
+
+    /// Returns what the inventory says of a jump host's connection, if the jump is one of its hosts.
+    fn options_of(&self, _name: &str) -> Option<Vec<SshOption>> {
+        None
+    }
 
     /// Returns a user's home directory, for `~USER`.
     fn home_of(&self, user: &str) -> Option<PathBuf>;

@@ -155,6 +155,18 @@ impl Options {
         }
     }
 
+    /// Settles how names are made full. OpenSSH does so after the first reading, so that the second, which knows
+    /// the full name, cannot turn it on any more.
+    pub(super) fn settle_names(&mut self) {
+        for (name, value) in [
+            ("CanonicalizeHostname", "no"),
+            ("CanonicalizeMaxDots", "1"),
+            ("CanonicalizeFallbackLocal", "yes"),
+        ] {
+            self.give(name, value.to_owned(), &Origin::BuiltIn);
+        }
+    }
+
     /// Sets a value that somebody gave with the name.
     pub(super) fn give(&mut self, name: &'static str, value: String, origin: &Origin) {
         self.keep(name, &Value::One(value), origin, true);

@@ -163,9 +163,16 @@ impl Asked<'_> {
             original: &target.name,
             last: false,
         };
-        reading.take_request(!trail.is_empty())?;
-        reading.take_target(target)?;
+        if trail.is_empty() {
+            reading.take_request(self.options)?;
+            reading.take_target(target)?;
+        } else {
+            // A jump's own user, port and way come before what the inventory has of it.
+            reading.take_target(target)?;
+            reading.take_request(&self.options_of_jump(target))?;
+        }
         reading.files()?;
+        reading.options.settle_names();
         let host = reading.host_name()?;
         let host = canonical(&host, &reading.options, self.world)?;
         if self.config.wants_last || reading.options.is_on("CanonicalizeHostname", false) {
@@ -206,6 +213,26 @@ impl Asked<'_> {
                 Ok(Route::Jump(Arc::clone(jump.settings())))
             }
         }
+    }
+
+    /// What the inventory says of a jump: all of it where the jump is one of its hosts. If not, and
+    /// if the jump itself is the inventory's word, the keys and host keys of the host behind it:
+    /// there is no other place to name the jump's.
+    fn options_of_jump(&self, jump: &Target) -> Vec<SshOption> {
+        if let Some(own) = self.world.options_of(&jump.name) {
+            return own;
+        }
+        let is = |option: &SshOption, keyword: &str| option.keyword.eq_ignore_ascii_case(keyword);
+        let ours = self.options.iter().any(|option| is(option, "ProxyJump"));
+        let shared = ["IdentityFile", "UserKnownHostsFile", "GlobalKnownHostsFile"];
+        self.options
+            .iter()
+            .filter(|option| {
+                is(option, "IgnoreUnknown")
+                    || (ours && shared.iter().any(|keyword| is(option, keyword)))
+            })
+            .cloned()
+            .collect()
     }
 
     fn check_trail(
@@ -252,13 +279,9 @@ struct State {
 }
 
 impl Reading<'_> {
-    /// Takes what the inventory says. Of that a jump hears nothing but what may be unknown.
-    fn take_request(&mut self, jump: bool) -> Result<(), SshConfigError> {
-        for option in self.asked.options {
-            let is_about_words = option.keyword.eq_ignore_ascii_case("IgnoreUnknown");
-            if jump && !is_about_words {
-                continue;
-            }
+    /// Takes what the inventory says.
+    fn take_request(&mut self, options: &[SshOption]) -> Result<(), SshConfigError> {
+        for option in options {
             let origin = Origin::Inventory(option.origin.clone());
             let read = parse::option(&option.keyword, &option.value, self.asked.world);
             match read.map_err(|message| SshConfigError::from(&origin, message))? {

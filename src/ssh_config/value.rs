@@ -2,7 +2,8 @@
 
 use super::algorithms::Family;
 use super::jump::{self, Jump};
-use super::keywords::{Kind, Row};
+use super::keywords::Row;
+use super::kinds::Kind;
 use super::{World, lex, tokens};
 
 /// A checked value.

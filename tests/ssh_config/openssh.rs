@@ -149,9 +149,12 @@ fn values(lines: &[String]) -> Values {
     found
 }
 
+/// A default list, and all that there is.
+type Lists = (Vec<String>, Vec<String>);
+
 /// OpenSSH's own lists, by our spelling of the keyword: those of nobody's configuration, and all.
-fn lists(keyword: &str) -> &'static (Vec<String>, Vec<String>) {
-    static LISTS: LazyLock<BTreeMap<&str, (Vec<String>, Vec<String>)>> = LazyLock::new(|| {
+fn lists(keyword: &str) -> &'static Lists {
+    static LISTS: LazyLock<BTreeMap<&str, Lists>> = LazyLock::new(|| {
         let unset = values(&ssh(&["-G", "-F", "none", "x"]).unwrap());
         let of = |keyword: &'static str| {
             let default = unset[&keyword.to_lowercase()][0]
