@@ -59,7 +59,8 @@ impl Link {
     /// Returns why the server hung up, in its own words.
     pub(super) fn goodbye(&self) -> Option<String> {
         let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
-        learned.goodbye.clone().filter(|words| !words.is_empty())
+        let words = learned.refusal.as_ref().or(learned.goodbye.as_ref());
+        words.filter(|words| !words.is_empty()).cloned()
     }
 
     /// Says good-bye.
@@ -383,6 +384,7 @@ impl Handshake<'_> {
                 && known_hosts.is_complete(),
             known_hosts: Arc::clone(&known_hosts),
             server: server.clone(),
+            min_rsa_bits: settings.min_rsa_bits,
             shown: None,
             learned: Arc::clone(&self.learned),
             clock: Arc::clone(self.clock),
@@ -409,20 +411,16 @@ impl Handshake<'_> {
         };
         let head = head.lock().map(|head| head.clone()).unwrap_or_default();
         let before_banner = self.clock.current() == Stage::Banner;
-        if before_banner && words::is_busy(&head, self.proxied) {
+        let said = self.said();
+        let heard = words::Heard {
+            head: &head,
+            proxy: &said,
+        };
+        if before_banner && words::is_busy(&heard, self.proxied) {
             return Err(Trouble::Busy);
         }
         let other = self.other_known_key(&known_hosts, server);
-        let outcome = words::handshake_failed(
-            settings,
-            self.clock,
-            &self.learned,
-            &words::Heard {
-                head: &head,
-                proxy: &self.said(),
-            },
-            &error,
-        );
+        let outcome = words::handshake_failed(settings, self.clock, &self.learned, &heard, &error);
         Err(match other {
             Some(known) => Trouble::OtherKey(known, outcome),
             None => Trouble::Ended(outcome),

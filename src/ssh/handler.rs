@@ -18,6 +18,8 @@ pub(super) struct Learned {
     pub(super) key: Option<KeyVerdict>,
     /// The host's key, where nothing was known of it and it was taken on trust.
     pub(super) new_key: Option<PublicKey>,
+    /// Why its key was refused, where that is no matter of what is known of it.
+    pub(super) refusal: Option<String>,
     /// Why the server hung up, in its own words.
     pub(super) goodbye: Option<String>,
 }
@@ -29,10 +31,21 @@ pub(super) struct Handler {
     pub(super) server: ServerName,
     /// Whether a key is taken that nothing is known of.
     pub(super) take_unknown: bool,
+    /// The least size of an RSA key, in bits.
+    pub(super) min_rsa_bits: u32,
     /// The key that this connection began with: no later exchange may show another.
     pub(super) shown: Option<Vec<u8>>,
     pub(super) learned: Arc<Mutex<Learned>>,
     pub(super) clock: Arc<StageClock>,
+}
+
+fn rsa_bits(presented: &PublicKeyOrCertificate) -> Option<u32> {
+    match presented {
+        PublicKeyOrCertificate::PublicKey { key, .. } => super::auth::rsa_bits(key.key_data()),
+        PublicKeyOrCertificate::Certificate(certificate) => {
+            super::auth::rsa_bits(certificate.public_key())
+        }
+    }
 }
 
 impl client::Handler for Handler {
@@ -51,9 +64,18 @@ impl client::Handler for Handler {
         if let Some(first) = &self.shown {
             let same = *first == encoded;
             if !same && let Ok(mut learned) = self.learned.lock() {
-                learned.goodbye = Some("the host showed another key in mid-connection".to_owned());
+                learned.refusal = Some("the host showed another key in mid-connection".to_owned());
             }
             return Ok(same);
+        }
+        if let Some(bits) = rsa_bits(presented).filter(|bits| *bits < self.min_rsa_bits) {
+            if let Ok(mut learned) = self.learned.lock() {
+                learned.refusal = Some(format!(
+                    "the host's RSA key has {bits} bits, and RequiredRSASize wants {}",
+                    self.min_rsa_bits
+                ));
+            }
+            return Ok(false);
         }
         let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
         let verdict = self.known_hosts.check(&self.server, presented, now);

@@ -98,11 +98,8 @@ fn preferred(settings: &SshSettings, known: &KnownAlgorithms) -> Result<Preferre
         preferred.host_key_certificates = Cow::Owned(certificates(settings));
     }
     preferred.compression = if settings.compression {
-        Cow::Borrowed(&[
-            compression::ZLIB_LEGACY,
-            compression::ZLIB,
-            compression::NONE,
-        ])
+        // Only the kind that begins after the login: before it, whoever answers may be anybody.
+        Cow::Borrowed(&[compression::ZLIB_LEGACY, compression::NONE])
     } else {
         Cow::Borrowed(&[compression::NONE])
     };

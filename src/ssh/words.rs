@@ -89,10 +89,18 @@ pub(super) fn not_forwarded(
     }
 }
 
-/// Whether a server's first words say that too many logins are in flight. sshd says so from 8.5
-/// on; before, and behind a proxy, it only hangs up.
-pub(super) fn is_busy(head: &[u8], proxied: bool) -> bool {
-    head.starts_with(b"Exceeded MaxStartups") || (proxied && head.is_empty())
+/// Whether a server has too many logins in flight. sshd says so from 8.5 on. Before, and behind a
+/// proxy, it only hangs up, which an ssh that is the proxy complains of.
+pub(super) fn is_busy(heard: &Heard<'_>, proxied: bool) -> bool {
+    let hung_up = [
+        "kex_exchange_identification",
+        "Connection closed",
+        "Connection reset",
+    ];
+    heard.head.starts_with(b"Exceeded MaxStartups")
+        || (proxied
+            && heard.head.is_empty()
+            && (heard.proxy.is_empty() || hung_up.iter().any(|words| heard.proxy.contains(words))))
 }
 
 /// A server that refused every time because of too many logins in flight.
@@ -123,10 +131,17 @@ pub(super) fn handshake_failed(
     heard: &Heard<'_>,
     error: &russh::Error,
 ) -> HostOutcome {
-    let (key, goodbye) = match learned.lock() {
-        Ok(mut learned) => (learned.key.take(), learned.goodbye.take()),
-        Err(_) => (None, None),
+    let (key, refusal, goodbye) = match learned.lock() {
+        Ok(mut learned) => (
+            learned.key.take(),
+            learned.refusal.take(),
+            learned.goodbye.take(),
+        ),
+        Err(_) => (None, None, None),
     };
+    if let Some(refusal) = refusal {
+        return HostOutcome::HostKeyRejected(clock.error(refusal));
+    }
     if let Some(verdict) = key.filter(|verdict| !verdict.is_trusted()) {
         return host_key_rejected(settings, clock, verdict);
     }

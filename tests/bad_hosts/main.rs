@@ -28,4 +28,5 @@ mod network;
 mod passphrase;
 mod passwords;
 mod probe;
+mod ssh_config;
 mod whole_run;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey};
 
 use super::agent::{AgentKeys, AgentSigner};
-use super::keys::{KeyFault, KeyFile, PassphrasePrompt, read_certificate, same_key};
+use super::keys::{KeyFault, KeyFile, PassphrasePrompt, read_certificate, rsa_bits, same_key};
 use super::passwords::Passwords;
 use crate::model::{Agent, AuthMethod, SshSettings};
 
@@ -201,9 +201,29 @@ impl Keyring {
             offers.keys.extend(plain);
         }
         let accepted = &settings.algorithms.login_keys;
-        if !accepted.is_empty() {
-            offers.keys.retain(|offer| is_accepted(offer, accepted));
-        }
+        offers.keys.retain(|offer| {
+            let fits = accepted.is_empty() || is_accepted(offer, accepted);
+            if !fits {
+                let (name, kind) = (&offer.name, offer.algorithm());
+                offers.unusable.push(format!(
+                    "{name}: PubkeyAcceptedAlgorithms leaves out {kind}"
+                ));
+            }
+            fits
+        });
+        // A server would take such a key no more than we take such a host key.
+        offers.keys.retain(|offer| {
+            let bits = rsa_bits(offer.key.key_data());
+            let large = bits.is_none_or(|bits| bits >= settings.min_rsa_bits);
+            if !large {
+                let name = &offer.name;
+                let least = settings.min_rsa_bits;
+                offers
+                    .unusable
+                    .push(format!("{name}: is smaller than RequiredRSASize {least}"));
+            }
+            large
+        });
         if let Some(last) = self.remembered.get(&server(settings)) {
             // Stable: the order of the others is kept.
             offers

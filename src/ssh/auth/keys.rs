@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use russh::keys::ssh_key::public::{KeyData, RsaPublicKey};
 use russh::keys::{Certificate, PrivateKey, PublicKey};
 
 /// The largest key file that is read, in bytes.
@@ -103,6 +104,11 @@ pub(super) fn read_certificate(path: &Path) -> Result<Certificate, KeyFault> {
 pub(super) fn same_key(a: &PublicKey, b: &PublicKey) -> bool {
     // The comment is part of a key's equality, so the data alone is compared.
     a.key_data() == b.key_data()
+}
+
+/// Returns the size of an RSA key, in bits.
+pub(in crate::ssh) fn rsa_bits(key: &KeyData) -> Option<u32> {
+    key.rsa().map(RsaPublicKey::key_size)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -7,6 +7,7 @@ mod log_in;
 mod passwords;
 
 pub use keyring::{AgentSockets, Keyring};
+pub(super) use keys::rsa_bits;
 pub use keys::{KeyFault, PassphrasePrompt};
 pub(super) use log_in::{LogIn, LogInError, Refusal};
 pub use passwords::{Attempt, LoginPassword, Passwords};
