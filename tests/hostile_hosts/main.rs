@@ -1,0 +1,25 @@
+//! Hosts that mean harm: to the machine that clawfleet runs on, to the operator's terminal, to the
+//! other hosts. Each does one thing, over a server whose every byte is in the test's hand, between
+//! healthy hosts that must be observed in full and on time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod attack;
+mod before_kex;
+mod harmless;
+mod wire;
+
+#[test]
+fn before_the_keys() {
+    attack::check_each(&before_kex::attacks());
+}
