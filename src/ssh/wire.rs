@@ -23,6 +23,14 @@ const HEAD: usize = 512;
 /// How a server's identification line begins.
 const IDENTIFICATION: &[u8] = b"SSH-";
 
+/// How much a server may send before it has let us in, in bytes. An exchange of keys, a login and a
+/// long notice take less than a tenth; russh drops what it need not answer, for as long as it comes.
+const BEFORE_LOGIN: u64 = 1 << 20;
+
+/// How much a server may send on one connection. The probe's output is cut off at a hundredth of it,
+/// errors that a login prints in a loop are not.
+const AT_ALL: u64 = 128 << 20;
+
 /// The first bytes that a server sent.
 pub(super) type Head = Arc<Mutex<Vec<u8>>>;
 
@@ -42,6 +50,8 @@ pub(super) struct Wire {
     hung_up: Pin<Box<WaitForCancellationFutureOwned>>,
     head: Head,
     clock: Arc<StageClock>,
+    /// How many bytes came.
+    received: u64,
     /// Whether the server's identification line was seen.
     identified: bool,
     /// How much of `SSH-` the current line begins with; `None` once it begins otherwise. Lines
@@ -58,6 +68,7 @@ impl Wire {
             hung_up: Box::pin(token.clone().cancelled_owned()),
             head: Arc::clone(&head),
             clock,
+            received: 0,
             identified: false,
             matched: Some(0),
         };
@@ -69,6 +80,23 @@ impl Wire {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
             Poll::Pending => Ok(()),
         }
+    }
+
+    /// Ends a connection on which more comes than any honest server sends.
+    fn count(&mut self, bytes: usize) -> io::Result<()> {
+        self.received = self
+            .received
+            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let (limit, when) = if self.clock.current() <= Stage::Auth {
+            (BEFORE_LOGIN, " before the login")
+        } else {
+            (AT_ALL, "")
+        };
+        if self.received <= limit {
+            return Ok(());
+        }
+        let words = format!("the server sent more than {} MiB{when}", limit >> 20);
+        Err(io::Error::other(words))
     }
 
     fn note(&mut self, data: &[u8]) {
@@ -101,6 +129,8 @@ impl AsyncRead for Wire {
         self.check(cx)?;
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let bytes = buf.filled().len().saturating_sub(before);
+        self.count(bytes)?;
         if !self.identified && polled.is_ready() {
             let data = buf.filled().get(before..).unwrap_or_default().to_vec();
             self.note(&data);

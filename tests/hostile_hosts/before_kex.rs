@@ -154,7 +154,12 @@ fn packets() -> Vec<Attack> {
 }
 
 /// Floods with one message after the identification.
-fn flood(name: &'static str, does: &'static str, message: Vec<u8>) -> Attack {
+fn flood(
+    name: &'static str,
+    does: &'static str,
+    says: &'static str,
+    message: Vec<u8>,
+) -> Attack {
     attack(name, does, &["unreachable:kex"], move |mut peer| {
         let message = message.clone();
         async move {
@@ -162,6 +167,7 @@ fn flood(name: &'static str, does: &'static str, message: Vec<u8>) -> Attack {
             peer.flood(message).await
         }
     })
+    .says(says)
 }
 
 fn floods() -> Vec<Attack> {
@@ -170,11 +176,13 @@ fn floods() -> Vec<Attack> {
         flood(
             "flood of IGNORE before the keys",
             "sends SSH_MSG_IGNORE for ever instead of its offer",
+            "more than 1 MiB before the login",
             text(kind::IGNORE),
         ),
         flood(
             "flood of DEBUG before the keys",
             "sends SSH_MSG_DEBUG with terminal escapes for ever",
+            "more than 1 MiB before the login",
             Pack::of(kind::DEBUG)
                 .byte(1)
                 .string(EVIL)
@@ -184,11 +192,13 @@ fn floods() -> Vec<Attack> {
         flood(
             "flood of UNIMPLEMENTED before the keys",
             "sends SSH_MSG_UNIMPLEMENTED for ever",
+            "more than 1 MiB before the login",
             Pack::of(kind::UNIMPLEMENTED).u32(0).done(),
         ),
         flood(
             "flood of KEXINIT",
             "sends its offer of algorithms for ever",
+            "strict key exchange",
             Offer::default().message(),
         ),
         attack(

@@ -17,9 +17,21 @@ mod support;
 mod attack;
 mod before_kex;
 mod harmless;
+mod kex;
+mod login;
 mod wire;
 
 #[test]
 fn before_the_keys() {
     attack::check_each(&before_kex::attacks());
+}
+
+#[test]
+fn in_the_key_exchange() {
+    attack::check_each(&kex::attacks());
+}
+
+#[test]
+fn in_the_login() {
+    attack::check_each(&login::attacks());
 }
