@@ -231,7 +231,13 @@ fn offering(
 }
 
 fn offers() -> Vec<Attack> {
-    let evil = String::from_utf8_lossy(EVIL).replace('\n', "");
+    // Names that are no ASCII are refused before anything is looked for.
+    let evil: String = EVIL
+        .iter()
+        .filter(|byte| byte.is_ascii() && **byte != b',')
+        .map(|byte| char::from(*byte))
+        .collect();
+    let evil = evil.repeat(50);
     vec![
         offering(
             "offer of 30,000 algorithms",
@@ -253,7 +259,7 @@ fn offers() -> Vec<Attack> {
         ),
         offering(
             "no common algorithm, with escapes",
-            "offers one algorithm whose name is terminal escapes",
+            "offers one algorithm whose name is 6 KiB of terminal escapes",
             &["unreachable:kex"],
             Offer {
                 kex: evil.clone(),

@@ -143,9 +143,10 @@ fn answers() -> Vec<Attack> {
         answering(
             "10,000 prompts unasked",
             "asks 10,000 questions where a key was offered",
-            REFUSED,
+            TIMED_OUT,
             prompts.done(),
-        ),
+        )
+        .waits(),
         answering(
             "PK_OK for another key",
             "says that a key would do which was never offered, and no more",

@@ -16,6 +16,7 @@ mod support;
 
 mod attack;
 mod before_kex;
+mod channels;
 mod harmless;
 mod kex;
 mod login;
@@ -34,4 +35,9 @@ fn in_the_key_exchange() {
 #[test]
 fn in_the_login() {
     attack::check_each(&login::attacks());
+}
+
+#[test]
+fn on_the_channels() {
+    attack::check_each(&channels::attacks());
 }
