@@ -17,6 +17,7 @@ mod support;
 mod attack;
 mod before_kex;
 mod channels;
+mod content;
 mod harmless;
 mod kex;
 mod login;
@@ -40,4 +41,9 @@ fn in_the_login() {
 #[test]
 fn on_the_channels() {
     attack::check_each(&channels::attacks());
+}
+
+#[test]
+fn in_what_the_probe_prints() {
+    attack::check_each(&content::attacks());
 }
