@@ -203,7 +203,7 @@ fn nothing_came(host: &Host, output: &ExecOutput, stage: Stage) -> HostOutcome {
             format!("logged in, and the connection ended before a session channel was open: {why}"),
         )),
         ExecEnd::Lost(why) => HostOutcome::Failed(exec(format!(
-            "the connection ended before the probe printed anything: {why}"
+            "the connection ended before the probe printed anything: {why}{says}"
         ))),
         ExecEnd::Capped => HostOutcome::Failed(exec(format!(
             "the host printed more than {} KiB, and none of it was the probe's",

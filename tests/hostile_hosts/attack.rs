@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::harmless;
+use crate::support::fake::Behaviour;
 use crate::support::lab::{Lab, Server};
 use crate::support::report::Checked;
 use crate::wire::{HostKey, Peer};
@@ -69,7 +70,7 @@ impl Cost {
 }
 
 pub(crate) type Play = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
-type Plays = Arc<dyn Fn(Peer) -> Play + Send + Sync>;
+type Starts = Arc<dyn Fn(&Lab) -> Server + Send + Sync>;
 
 /// One way to do harm.
 #[derive(Clone)]
@@ -81,7 +82,9 @@ pub(crate) struct Attack {
     pub(crate) ends: &'static [&'static str],
     pub(crate) says: &'static str,
     pub(crate) cost: Cost,
-    plays: Plays,
+    /// More of the host's settings in the inventory.
+    extra: &'static str,
+    starts: Starts,
 }
 
 /// Makes an attack that is refused at once.
@@ -95,14 +98,51 @@ where
     F: Fn(Peer) -> W + Send + Sync + 'static,
     W: Future<Output = io::Result<()>> + Send + 'static,
 {
+    let play: Arc<dyn Fn(Peer) -> Play + Send + Sync> =
+        Arc::new(move |peer| Box::pin(play(peer)));
     Attack {
         name,
         does,
         ends,
         says: "",
         cost: Cost::AtOnce,
-        plays: Arc::new(move |peer| Box::pin(play(peer))),
+        extra: "",
+        starts: Arc::new(move |lab| start(lab, Arc::clone(&play))),
     }
+}
+
+/// Makes an attack by a login on a server that keeps the protocol.
+pub(crate) fn by_login(
+    name: &'static str,
+    does: &'static str,
+    ends: &'static [&'static str],
+    settings: &'static str,
+    behave: impl Fn(&Lab) -> Behaviour + Send + Sync + 'static,
+) -> Attack {
+    Attack {
+        name,
+        does,
+        ends,
+        says: "",
+        cost: Cost::AtOnce,
+        extra: settings,
+        starts: Arc::new(move |lab| lab.fake(behave(lab))),
+    }
+}
+
+/// Starts a server of our own, whose key is known.
+fn start(lab: &Lab, play: Arc<dyn Fn(Peer) -> Play + Send + Sync>) -> Server {
+    let host = Arc::new(HostKey::new());
+    let key = Arc::clone(&host);
+    let server = lab.raw(move |stream| {
+        let play = play(Peer::new(stream, Arc::clone(&key)));
+        async move {
+            // The client leaves when it has seen enough, at any point of the play.
+            let _ = play.await;
+        }
+    });
+    lab.trust(server.port, &host.public);
+    server
 }
 
 impl Attack {
@@ -124,25 +164,16 @@ impl Attack {
         self
     }
 
-    /// Starts its server, whose key is known.
+    /// Starts its server.
     pub(crate) fn start(&self, lab: &Lab) -> Server {
-        let host = Arc::new(HostKey::new());
-        let (plays, key) = (Arc::clone(&self.plays), Arc::clone(&host));
-        let server = lab.raw(move |stream| {
-            let play = plays(Peer::new(stream, Arc::clone(&key)));
-            async move {
-                // The client leaves when it has seen enough, at any point of the play.
-                let _ = play.await;
-            }
-        });
-        lab.trust(server.port, &host.public);
-        server
+        (self.starts)(lab)
     }
 
     /// Adds it to a fleet.
     pub(crate) fn add(&self, lab: &mut Lab, name: &str) {
         let server = self.start(lab);
-        lab.add(name, server.port, self.cost.settings());
+        let settings = format!("{}{}", self.extra, self.cost.settings());
+        lab.add(name, server.port, &settings);
     }
 
     /// Checks it between healthy hosts and holds everything to its bounds.

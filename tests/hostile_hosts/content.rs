@@ -171,6 +171,20 @@ fn sizes() -> Vec<Attack> {
         )
         .says("more than 1024 KiB"),
         saying(
+            "paths of 300 KiB",
+            "mounts a full disk, and keeps readable secrets, at paths of 300 KiB",
+            SEEN,
+            [
+                frame.as_bytes(),
+                format!("x\n@{NONCE} disks\ndisk=100 99 1 /").as_bytes(),
+                &EVIL_WORD.repeat(2_000),
+                format!("\n@{NONCE} modes\nmode=666 0 0 1 /").as_bytes(),
+                &EVIL_WORD.repeat(2_000),
+                end.as_bytes(),
+            ]
+            .concat(),
+        ),
+        saying(
             "500,000 keys in one frame",
             "puts as many lines into one frame as the output holds",
             SEEN,

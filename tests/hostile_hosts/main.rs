@@ -18,10 +18,28 @@ mod attack;
 mod before_kex;
 mod channels;
 mod content;
+mod crowd;
 mod harmless;
 mod kex;
 mod login;
+mod state;
+mod sudo;
 mod wire;
+
+use attack::Attack;
+
+/// Every attack there is.
+fn all() -> Vec<Attack> {
+    [
+        before_kex::attacks(),
+        kex::attacks(),
+        login::attacks(),
+        channels::attacks(),
+        content::attacks(),
+        sudo::attacks(),
+    ]
+    .concat()
+}
 
 #[test]
 fn before_the_keys() {
@@ -46,4 +64,9 @@ fn on_the_channels() {
 #[test]
 fn in_what_the_probe_prints() {
     attack::check_each(&content::attacks());
+}
+
+#[test]
+fn by_programs_that_lie() {
+    attack::check_each(&sudo::attacks());
 }
