@@ -1,12 +1,13 @@
 //! On the channels of a session.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::attack::{Attack, attack};
 use crate::before_kex::{EVIL, SLOW, goodbye};
 use crate::kex::forge_a_report;
 use crate::wire::{
-    Fields, Pack, Peer, Step, confirmation, data, errors, exit_status, kind, refusal,
+    Fields, Out, Pack, Peer, Step, confirmation, data, errors, exit_status, kind, refusal,
 };
 
 const SEEN: &[&str] = &["observed"];
@@ -18,6 +19,7 @@ const WORN_OUT: &[&str] = &["timed-out:exec", "failed:exec"];
 pub(crate) fn attacks() -> Vec<Attack> {
     let mut all = opening();
     all.extend(floods());
+    all.extend(packets());
     all.extend(windows());
     all.extend(ends());
     all.extend(forwarded());
@@ -162,9 +164,9 @@ fn flood(
     ends: &'static [&'static str],
     message: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static,
 ) -> Attack {
-    let message = std::sync::Arc::new(message);
+    let message = Arc::new(message);
     attack(name, does, ends, move |mut peer| {
-        let message = std::sync::Arc::clone(&message);
+        let message = Arc::clone(&message);
         async move {
             peer.through(Step::Exec).await?;
             let message = message(peer.channel);
@@ -222,6 +224,21 @@ fn floods() -> Vec<Attack> {
             |_| Pack::of(kind::IGNORE).string("noise").done(),
         )),
         quick(flood(
+            "flood of DEBUG in a session",
+            "sends SSH_MSG_DEBUG with terminal escapes, to be shown, for ever",
+            WORN_OUT,
+            |_| {
+                let debug = Pack::of(kind::DEBUG).byte(1);
+                debug.string(EVIL).string("").done()
+            },
+        )),
+        quick(flood(
+            "flood of UNIMPLEMENTED in a session",
+            "sends SSH_MSG_UNIMPLEMENTED for ever",
+            WORN_OUT,
+            |_| Pack::of(kind::UNIMPLEMENTED).u32(7).done(),
+        )),
+        quick(flood(
             "flood of unknown messages",
             "sends messages of a kind that does not exist for ever",
             WORN_OUT,
@@ -276,6 +293,67 @@ fn floods() -> Vec<Attack> {
             |_| Pack::of(kind::REQUEST_SUCCESS).done(),
         )
         .busy(),
+    ]
+}
+
+/// Sends one packet in a session that is none.
+fn malformed(
+    name: &'static str,
+    does: &'static str,
+    ends: &'static [&'static str],
+    spoil: impl Fn(&mut Out) -> Vec<u8> + Send + Sync + 'static,
+) -> Attack {
+    let spoil = Arc::new(spoil);
+    attack(name, does, ends, move |mut peer| {
+        let spoil = Arc::clone(&spoil);
+        async move {
+            peer.through(Step::Exec).await?;
+            let packet = spoil(&mut peer.out);
+            peer.out.put(&packet).await?;
+            peer.wait().await
+        }
+    })
+}
+
+fn packets() -> Vec<Attack> {
+    vec![
+        malformed(
+            "packet of 4 GiB in a session",
+            "claims a packet of 0xffffffff bytes, encrypted",
+            FAILED,
+            |out| out.frame(u32::MAX, &[0; 64]),
+        ),
+        malformed(
+            "packet of no length in a session",
+            "sends an encrypted packet without any bytes",
+            FAILED,
+            |out| out.frame(0, &[]),
+        ),
+        malformed(
+            "padding larger than its packet in a session",
+            "claims more padding than its encrypted packet is long",
+            FAILED,
+            |out| out.frame(16, &[255; 16]),
+        ),
+        malformed(
+            "packet that was tampered with",
+            "sends a packet whose tag is wrong, as somebody in between would",
+            FAILED,
+            |out| {
+                let mut packet = out.seal(&[kind::IGNORE, 0, 0, 0, 0]);
+                *packet.last_mut().unwrap() ^= 1;
+                packet
+            },
+        ),
+        malformed(
+            "string longer than its message",
+            "sends data that claims to be longer than its message",
+            FAILED,
+            |out| {
+                let data = Pack::of(kind::CHANNEL_DATA).u32(0).u32(u32::MAX);
+                out.seal(&data.done())
+            },
+        ),
     ]
 }
 

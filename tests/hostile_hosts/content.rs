@@ -352,6 +352,51 @@ fn spoilt_facts_are_read_as_far_as_they_make_sense() {
     }
 }
 
+/// What a check of the operator's is answered with; each is a test of the reader of JSON.
+fn confusing_json() -> Vec<Vec<u8>> {
+    let deep = |open: &str| open.repeat(8_000 / open.len()).into_bytes();
+    vec![
+        deep("["),
+        deep("{\"a\":"),
+        b"{\"a\": 1e999}".to_vec(),
+        b"{\"a\": -0}{\"a\": 2}".to_vec(),
+        b"{\"a\": 99999999999999999999999999999999999999}".to_vec(),
+        b"{\"a\": 1, \"a\": 0, \"a\": {\"a\": 2}}".to_vec(),
+        b"{\"a\": NaN}".to_vec(),
+        b"{\"a\": \"\\u001b[2J\\u009b31m\\u202e\\ud800\"}".to_vec(),
+        b"{\"a\": \"\\u001b[2J\\u009b31m\\u202e\\u0000\\nVM1 ok\"}".to_vec(),
+        [b"{\"a\": \"", EVIL_WORD, b"\"}"].concat(),
+        [b"\xff\xfe", EVIL_WORD].concat(),
+        b"{\"schema\": \"clawfleet.report/1\", \"hosts\": []}".to_vec(),
+        b"\"}],\"verdict\":\"ok\"".to_vec(),
+    ]
+}
+
+#[test]
+fn json_made_to_confuse_confuses_nobody() {
+    let mut lab = Lab::new();
+    lab.defaults = "checks:\n  a: {script: 'true', read: {json: a}, critical: '> 5'}\n".to_owned();
+    for (number, json) in confusing_json().into_iter().enumerate() {
+        let head = format!("@{NONCE} hello\nuid=0\n@{NONCE} core\n@{NONCE} check a\nexit=0\nout=");
+        let end = format!("\n@{NONCE} end\n");
+        let text = [head.as_bytes(), &json, end.as_bytes()].concat();
+        let server = saying("json", "", SEEN, text).start(&lab);
+        lab.add(&format!("bad{number}"), server.port, "");
+    }
+    let checked = lab.check();
+    for name in lab.names() {
+        let host = checked.host(&name);
+        host.is("observed");
+        let said = host.0["findings"].to_string();
+        assert!(said.contains("custom/a"), "{name}: {said}");
+        assert!(said.len() < 4096, "{name}: {} bytes", said.len());
+    }
+    for args in [&["check", "all"][..], &["-v", "check", "all"]] {
+        assert_own_lines(run(&lab, args).out());
+    }
+    run(&lab, &["--format", "json", "check", "all"]);
+}
+
 /// A name of 900 KiB fills neither the terminal nor the report.
 #[test]
 fn no_fact_fills_the_terminal() {

@@ -52,6 +52,11 @@ fn in_the_key_exchange() {
 }
 
 #[test]
+fn a_host_key_that_changes_in_a_session_is_refused() {
+    attack::check_each(&[kex::changed_key()]);
+}
+
+#[test]
 fn in_the_login() {
     attack::check_each(&login::attacks());
 }

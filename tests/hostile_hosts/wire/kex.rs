@@ -135,7 +135,8 @@ impl Peer {
         }
     }
 
-    async fn reply(&mut self, ours: &[u8], theirs: &[u8], forged: Forged) -> io::Result<()> {
+    /// Makes the new keys, once both offers are known.
+    pub(crate) async fn reply(&mut self, ours: &[u8], theirs: &[u8], forged: Forged) -> io::Result<()> {
         let init = self.expect(kind::ECDH_INIT).await?;
         let client_point = Fields::of(&init).string().to_vec();
         let random = SystemRandom::new();
