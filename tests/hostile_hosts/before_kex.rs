@@ -102,7 +102,7 @@ fn claiming(name: &'static str, does: &'static str, length: u32, rest: &'static 
     attack(
         name,
         does,
-        &["unreachable:kex", "timed-out:kex"],
+        &["unreachable:kex"],
         move |mut peer| async move {
             peer.hello().await?;
             let packet = peer.out.frame(length, rest);

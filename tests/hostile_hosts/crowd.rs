@@ -7,7 +7,7 @@ use crate::harmless;
 use crate::support::lab::Lab;
 
 /// What one hostile host may add among many, in KiB.
-const EACH_KIB: u64 = 2 << 10;
+pub(crate) const EACH_KIB: u64 = 2 << 10;
 /// What the healthy hosts of a fleet may take in which every other host does its worst.
 const HEALTHY: Duration = Duration::from_secs(15);
 

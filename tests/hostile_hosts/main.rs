@@ -19,6 +19,7 @@ mod before_kex;
 mod channels;
 mod content;
 mod crowd;
+mod docs;
 mod harmless;
 mod kex;
 mod login;
