@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn nothing_a_terminal_obeys_survives() {
-        let evil = "\u{1b}[2J\u{1b}]0;x\u{7}\r\n\u{9b}31m\u{202e}\u{61c}abc\u{2028}\u{2066}\u{e0041}";
+        let evil =
+            "\u{1b}[2J\u{1b}]0;x\u{7}\r\n\u{9b}31m\u{202e}\u{61c}abc\u{2028}\u{2066}\u{e0041}";
         let safe = sanitize(evil);
         assert!(!safe.chars().any(is_unsafe), "{safe:?}");
         assert!(safe.contains("abc"));

@@ -1,6 +1,5 @@
 //! Short text for a terminal; what makes it safe stands in `model`, where errors are made.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 pub(super) use crate::model::is_unsafe;

@@ -60,7 +60,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// A sentence for the operator.
 pub fn write_last_run(dir: &Path, record: &LastRunRecord) -> Result<(), String> {
     let path = dir.join("last-run.json");
-    let text = serde_json::to_vec(record).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text =
+        serde_json::to_vec(record).map_err(|error| format!("{}: {error}", path.display()))?;
     replace(dir, &path, &text).map_err(|error| format!("{}: {error}", path.display()))
 }
 

@@ -98,8 +98,7 @@ where
     F: Fn(Peer) -> W + Send + Sync + 'static,
     W: Future<Output = io::Result<()>> + Send + 'static,
 {
-    let play: Arc<dyn Fn(Peer) -> Play + Send + Sync> =
-        Arc::new(move |peer| Box::pin(play(peer)));
+    let play: Arc<dyn Fn(Peer) -> Play + Send + Sync> = Arc::new(move |peer| Box::pin(play(peer)));
     Attack {
         name,
         does,
@@ -193,7 +192,10 @@ impl Attack {
         harmless::assert_output("stderr", checked.run.stderr.as_bytes());
         let healthy = healthy();
         let more = checked.run.peak_kib.saturating_sub(healthy.peak_kib);
-        assert!(more < HOST_MIB << 10, "it held {more} KiB more than without");
+        assert!(
+            more < HOST_MIB << 10,
+            "it held {more} KiB more than without"
+        );
         let more = checked.run.cpu.saturating_sub(healthy.cpu);
         assert!(more < self.cost.cpu(), "it took {more:?} of the processor");
         if std::env::var_os("FIGURES").is_some() {

@@ -154,12 +154,7 @@ fn packets() -> Vec<Attack> {
 }
 
 /// Floods with one message after the identification.
-fn flood(
-    name: &'static str,
-    does: &'static str,
-    says: &'static str,
-    message: Vec<u8>,
-) -> Attack {
+fn flood(name: &'static str, does: &'static str, says: &'static str, message: Vec<u8>) -> Attack {
     attack(name, does, &["unreachable:kex"], move |mut peer| {
         let message = message.clone();
         async move {
@@ -183,11 +178,7 @@ fn floods() -> Vec<Attack> {
             "flood of DEBUG before the keys",
             "sends SSH_MSG_DEBUG with terminal escapes for ever",
             "more than 1 MiB before the login",
-            Pack::of(kind::DEBUG)
-                .byte(1)
-                .string(EVIL)
-                .string("")
-                .done(),
+            Pack::of(kind::DEBUG).byte(1).string(EVIL).string("").done(),
         ),
         flood(
             "flood of UNIMPLEMENTED before the keys",

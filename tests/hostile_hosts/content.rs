@@ -8,7 +8,6 @@ use std::process::Command;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::attack::{Attack, attack};
-use crate::before_kex::EVIL;
 use crate::harmless;
 use crate::support::lab::Lab;
 use crate::support::program::{self, Finished};
@@ -64,7 +63,10 @@ fn healthy() -> String {
 }
 
 fn recorded() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/probes"))
+    Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/probes"
+    ))
 }
 
 fn frames() -> Vec<Attack> {
@@ -80,7 +82,14 @@ fn frames() -> Vec<Attack> {
     pieces.reverse();
     let backwards = pieces.concat() + &end;
     let wrong = |nonce: &str| format!("@{nonce} hello\nhostname=forged\n@{nonce} end\n");
-    let guesses = ["0", "00000000000000000000000000000002", "", "*", "\u{1b}[2J"].map(wrong);
+    let guesses = [
+        "0",
+        "00000000000000000000000000000002",
+        "",
+        "*",
+        "\u{1b}[2J",
+    ]
+    .map(wrong);
     vec![
         saying(
             "frames with guessed nonces",
@@ -133,7 +142,9 @@ fn frames() -> Vec<Attack> {
             "frames of nothing",
             "prints frames without names, keys without values, and values without keys",
             SEEN,
-            format!("@{NONCE} \n=\n==\n@{NONCE}  \nx\n@{NONCE} unit\n@{NONCE} process\n@{NONCE} end\n"),
+            format!(
+                "@{NONCE} \n=\n==\n@{NONCE}  \nx\n@{NONCE} unit\n@{NONCE} process\n@{NONCE} end\n"
+            ),
         ),
     ]
 }
@@ -193,7 +204,8 @@ fn sizes() -> Vec<Attack> {
     ]
 }
 
-/// As `EVIL`, in one line and one word.
+/// Terminal escapes, marks of writing direction, invisible characters and invalid UTF-8, in one line
+/// and one word.
 const EVIL_WORD: &[u8] = b"\x1b[2J\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b]8;;http://evil.example\x1b\\a\x1bP+q\x1b\\\rVM1\xc2\xa0ok\x08\x7f\x9b31m\xc2\x9b31m\xc2\x85\xe2\x80\xae\xe2\x81\xa6\xd8\x9c\xe2\x80\xa8\xf3\xa0\x81\x81\x00\xff\xfe";
 
 /// How a recorded probe is spoilt.
@@ -235,8 +247,20 @@ const NUMBERS: [&str; 10] = [
 
 /// Keys whose values name something.
 const NAMING: [&str; 14] = [
-    "hostname", "os", "kernel", "user", "comm", "argv", "cgroup", "version", "primary", "fallback",
-    "listed", "provider", "denied", "installed",
+    "hostname",
+    "os",
+    "kernel",
+    "user",
+    "comm",
+    "argv",
+    "cgroup",
+    "version",
+    "primary",
+    "fallback",
+    "listed",
+    "provider",
+    "denied",
+    "installed",
 ];
 
 fn spoil(text: &str, how: Spoilt) -> Vec<u8> {
@@ -253,7 +277,9 @@ fn spoil(text: &str, how: Spoilt) -> Vec<u8> {
                 out.extend(spoilt_value(key, value, how, bad));
             }
             _ if how == Spoilt::Units => {
-                let line = line.replace("gateway", "gate\u{1}way").replace("claw", "cl\u{1}w");
+                let line = line
+                    .replace("gateway", "gate\u{1}way")
+                    .replace("claw", "cl\u{1}w");
                 out.extend(replaced(line.as_bytes(), b"\x01", EVIL_WORD));
             }
             _ => out.extend_from_slice(line.as_bytes()),

@@ -32,7 +32,11 @@ fn written() -> String {
         )
         .unwrap();
         for attack in attacks {
-            let ends: Vec<String> = attack.ends.iter().map(|end| end.replace(':', ": ")).collect();
+            let ends: Vec<String> = attack
+                .ends
+                .iter()
+                .map(|end| end.replace(':', ": "))
+                .collect();
             writeln!(
                 out,
                 "| {} | {} | {} | {} |",
@@ -71,7 +75,7 @@ fn bounds(out: &mut String) {
     }
     writeln!(
         out,
-        "\nMessages about a host are shorter than {LONGEST_MESSAGE} characters and printable. All of these hosts at \
+        "\nMessages about a host are shorter than {LONGEST_MESSAGE} characters and printable. All of these hosts at\n\
          once add less than {} MiB each.",
         EACH_KIB >> 10
     )

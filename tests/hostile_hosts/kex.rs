@@ -211,7 +211,7 @@ fn again() -> Vec<Attack> {
         attack(
             "keys exchanged again, properly",
             "exchanges keys again in the middle of the probe, as a server may",
-            &["observed"],
+            &["observed", "failed:exec"],
             |mut peer| async move {
                 peer.through(Step::Exec).await?;
                 peer.exchange().await?;
@@ -221,7 +221,7 @@ fn again() -> Vec<Attack> {
         attack(
             "keys exchanged for ever",
             "exchanges keys again and again",
-            &["timed-out:exec"],
+            &["timed-out:exec", "failed:exec"],
             |mut peer| async move {
                 peer.through(Step::Exec).await?;
                 loop {

@@ -93,7 +93,10 @@ fn floods() -> Vec<Attack> {
             REFUSED,
             |mut peer| async move {
                 peer.through(Step::Service).await?;
-                let info = Pack::of(kind::EXT_INFO).u32(u32::MAX).string("x").string("");
+                let info = Pack::of(kind::EXT_INFO)
+                    .u32(u32::MAX)
+                    .string("x")
+                    .string("");
                 peer.send(info.done()).await?;
                 peer.wait().await
             },

@@ -7,7 +7,7 @@ use super::scope;
 use crate::model::{Class, Evidence, Finding, HostReport, Process, Subject, UnitScope};
 
 /// The longest remedy that is shown, in characters.
-const LONGEST: usize = 1000;
+const LONGEST: usize = 2000;
 
 /// Returns a command that helps, complete enough to be pasted. None is better than one that a host
 /// made long, or filled with blanks: a command is never wrapped, so the terminal would go on with it

@@ -136,7 +136,12 @@ impl Peer {
     }
 
     /// Makes the new keys, once both offers are known.
-    pub(crate) async fn reply(&mut self, ours: &[u8], theirs: &[u8], forged: Forged) -> io::Result<()> {
+    pub(crate) async fn reply(
+        &mut self,
+        ours: &[u8],
+        theirs: &[u8],
+        forged: Forged,
+    ) -> io::Result<()> {
         let init = self.expect(kind::ECDH_INIT).await?;
         let client_point = Fields::of(&init).string().to_vec();
         let random = SystemRandom::new();

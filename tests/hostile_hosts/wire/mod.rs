@@ -123,9 +123,10 @@ impl In {
         let mut packet = vec![0; 4];
         self.stream.read_exact(&mut packet).await?;
         let head = *packet.first_chunk().unwrap();
-        let length = self.key.as_ref().map_or(head, |key| {
-            key.decrypt_packet_length(self.count, head)
-        });
+        let length = self
+            .key
+            .as_ref()
+            .map_or(head, |key| key.decrypt_packet_length(self.count, head));
         let tag = if self.key.is_some() { TAG_LEN } else { 0 };
         let length = usize::try_from(u32::from_be_bytes(length)).unwrap();
         packet.resize(4 + length + tag, 0);
