@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::attack::{Attack, attack};
+use crate::kex::forge_a_report;
 use crate::wire::{Offer, Pack, Step, kind};
 
 /// The pause of a slow server after each byte.
@@ -64,6 +65,17 @@ fn identification() -> Vec<Attack> {
                 let line = format!("SSH-2.0-{}", "A".repeat(64 << 10));
                 peer.hello_as(&line).await?;
                 peer.exchange().await
+            },
+        ),
+        attack(
+            "identification of escapes",
+            "identifies itself as a program named in terminal escapes, and reports",
+            &["observed"],
+            |mut peer| async move {
+                peer.hello_as("SSH-2.0-\u{1b}[2J\u{1b}]0;owned\u{7}\u{202e}\u{9b}31m")
+                    .await?;
+                peer.between(Some(Step::Hello), Step::Exec).await?;
+                forge_a_report(&mut peer).await
             },
         ),
         attack(

@@ -286,6 +286,18 @@ fn floods() -> Vec<Attack> {
                     .done()
             },
         )),
+        quick(flood(
+            "flood of confirmations",
+            "confirms the session channel again and again, with other windows",
+            WORN_OUT,
+            |channel| confirmation(channel, u32::MAX, 1),
+        )),
+        quick(flood(
+            "flood of statuses",
+            "tells how the probe ended, again and again, and never closes the channel",
+            WORN_OUT,
+            |channel| exit_status(channel, 0),
+        )),
         flood(
             "answers that nobody waits for",
             "answers requests that were never made, for ever",
@@ -570,6 +582,26 @@ fn forwarded() -> Vec<Attack> {
             },
         )
         .busy(),
+        attack(
+            "second session that floods",
+            "forwards nothing, reports, and floods the session that asks on the host instead",
+            SEEN,
+            |mut peer| async move {
+                peer.through(Step::Auth).await?;
+                let channel = asked_for_forward(&mut peer).await?;
+                let refusal = Pack::of(kind::OPEN_FAILURE).u32(channel).u32(1);
+                peer.send(refusal.string("no").string("").done()).await?;
+                peer.between(Some(Step::Open), Step::Exec).await?;
+                let n = peer.nonce.clone();
+                let report = format!("@{n} hello\nuid=0\n@{n} end\n");
+                peer.print(report.as_bytes()).await?;
+                peer.exit(0).await?;
+                peer.asked_for_session().await?;
+                let (second, (window, packet)) = (peer.channel, peer.room);
+                peer.send(confirmation(second, window, packet)).await?;
+                peer.flood(data(second, &[b'y'; 32 << 10])).await
+            },
+        ),
         attack(
             "forwarded connection refused for ever",
             "refuses the connection to its gateway again and again, and never runs the probe",

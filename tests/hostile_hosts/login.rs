@@ -12,6 +12,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
     all.extend(answers());
     all.extend(out_of_turn());
     all.extend(slow());
+    all.extend(hang_ups());
     all
 }
 
@@ -210,8 +211,47 @@ async fn play_logged_in(mut peer: Peer) -> std::io::Result<()> {
     crate::kex::forge_a_report(&mut peer).await
 }
 
+/// Plays along up to a step and hangs up.
+fn hanging_up(name: &'static str, last: Step, ends: &'static [&'static str]) -> Attack {
+    attack(
+        name,
+        "closes the connection there",
+        ends,
+        move |mut peer| async move { peer.through(last).await },
+    )
+}
+
+fn hang_ups() -> Vec<Attack> {
+    vec![
+        hanging_up(
+            "hangs up after the identification",
+            Step::Hello,
+            &["unreachable:kex"],
+        ),
+        hanging_up("hangs up after the key exchange", Step::Kex, REFUSED),
+        hanging_up("hangs up after the service", Step::Service, REFUSED),
+        hanging_up("hangs up after the login", Step::Auth, &["failed:channel"]),
+        hanging_up("hangs up after the channel", Step::Open, &["failed:exec"]),
+        hanging_up("hangs up in the probe", Step::Exec, &["failed:exec"]),
+    ]
+}
+
 fn out_of_turn() -> Vec<Attack> {
     vec![
+        attack(
+            "keys exchanged again before the login",
+            "exchanges keys twice before it lets anybody in, and reports",
+            &["observed", "auth-failed:auth"],
+            |mut peer| async move {
+                peer.through(Step::Kex).await?;
+                peer.expect(kind::SERVICE_REQUEST).await?;
+                peer.exchange().await?;
+                let accept = Pack::of(kind::SERVICE_ACCEPT).string("ssh-userauth");
+                peer.send(accept.done()).await?;
+                peer.between(Some(Step::Service), Step::Exec).await?;
+                crate::kex::forge_a_report(&mut peer).await
+            },
+        ),
         first(
             "a login that nobody asked for",
             "sends USERAUTH_SUCCESS before any request",

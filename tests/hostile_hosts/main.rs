@@ -17,6 +17,7 @@ mod support;
 mod attack;
 mod before_kex;
 mod channels;
+mod comments;
 mod content;
 mod crowd;
 mod docs;

@@ -15,7 +15,7 @@ fn sudo(
 ) -> Attack {
     by_login(name, does, ends, "become: sudo, ", move |lab: &Lab| {
         Behaviour {
-            programs: Some(lab.write_program("lies", "sudo", &format!("#!/bin/sh\n{script}\n"))),
+            programs: Some(lab.write_program(name, "sudo", &format!("#!/bin/sh\n{script}\n"))),
             ..Behaviour::default()
         }
     })
