@@ -31,6 +31,10 @@ const BEFORE_LOGIN: u64 = 1 << 20;
 /// errors that a login prints in a loop are not.
 const AT_ALL: u64 = 128 << 20;
 
+/// In how many pieces that may come: each packet takes two, and some time even if it holds one byte.
+/// The probe's output takes a few hundred, and all that may come in segments of Ethernet 100,000.
+const PIECES: u32 = 1 << 18;
+
 /// The first bytes that a server sent.
 pub(super) type Head = Arc<Mutex<Vec<u8>>>;
 
@@ -52,6 +56,8 @@ pub(super) struct Wire {
     clock: Arc<StageClock>,
     /// How many bytes came.
     received: u64,
+    /// In how many pieces.
+    pieces: u32,
     /// Whether the server's identification line was seen.
     identified: bool,
     /// How much of `SSH-` the current line begins with; `None` once it begins otherwise. Lines
@@ -69,6 +75,7 @@ impl Wire {
             head: Arc::clone(&head),
             clock,
             received: 0,
+            pieces: 0,
             identified: false,
             matched: Some(0),
         };
@@ -87,6 +94,11 @@ impl Wire {
         self.received = self
             .received
             .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.pieces = self.pieces.saturating_add(1);
+        if self.pieces > PIECES {
+            let words = "the server sent more packets than any probe takes";
+            return Err(io::Error::other(words));
+        }
         let (limit, when) = if self.clock.current() <= Stage::Auth {
             (BEFORE_LOGIN, " before the login")
         } else {
@@ -130,7 +142,9 @@ impl AsyncRead for Wire {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         let bytes = buf.filled().len().saturating_sub(before);
-        self.count(bytes)?;
+        if bytes > 0 {
+            self.count(bytes)?;
+        }
         if !self.identified && polled.is_ready() {
             let data = buf.filled().get(before..).unwrap_or_default().to_vec();
             self.note(&data);

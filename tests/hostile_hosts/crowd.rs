@@ -74,3 +74,27 @@ fn one_after_the_other_they_leave_nothing_open() {
     // Three standard streams, the runtime's own, and one socket for each session.
     assert!(open <= FORKS + 16, "{open} files were open at once");
 }
+
+/// What a host may send bounds what it costs, however long its deadline is.
+#[test]
+fn a_flood_of_small_packets_ends_before_its_deadline() {
+    let mut lab = Lab::new();
+    let attacks = crate::channels::attacks();
+    let flood = attacks
+        .iter()
+        .find(|attack| attack.name == "flood of IGNORE in a session")
+        .unwrap();
+    let server = flood.start(&lab);
+    lab.add("bad", server.port, "timeouts: {exec: 35s, host: 35s}");
+    lab.add_healthy(&["good"]);
+    let checked = lab.check();
+    checked.host("good").is_observed_in_full();
+    checked
+        .bad()
+        .is("failed")
+        .at("exec")
+        .says(&["more packets than any probe takes"])
+        .took_at_most(Duration::from_secs(20));
+    let more = checked.run.cpu.saturating_sub(healthy().cpu);
+    assert!(more < Duration::from_secs(6), "{more:?} of the processor");
+}
