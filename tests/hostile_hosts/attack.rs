@@ -262,7 +262,7 @@ pub(crate) fn healthy() -> &'static Healthy {
 }
 
 /// How many attacks run at once: most of them wait.
-const AT_A_TIME: usize = 3;
+const AT_A_TIME: usize = 4;
 
 /// Checks attacks, each in a run of its own, and names those that got through.
 #[track_caller]
