@@ -45,6 +45,10 @@ require_host() {
   [[ -d $run/hosts/$1 ]] || die "$1 is not up; ci/lab status lists the hosts, ci/lab up N brings them up"
 }
 
+require_number() {
+  [[ $1 =~ ^[1-9][0-9]{0,3}$ ]] && (($1 >= first_number)) || usage_error "not the number of a host, which are from $first_number on: $1"
+}
+
 require_machine() {
   [[ $(uname -s) == Linux ]] || die 'the lab needs Linux; run it on a Linux machine or in a virtual machine'
   ((EUID == 0)) || die 'the lab needs root; run it with sudo'

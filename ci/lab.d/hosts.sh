@@ -169,10 +169,14 @@ stop_hosts() { # HOST…
   for host in "$@"; do remove_host "$host"; done
 }
 
-lab_down() {
-  local hosts tree
-  mapfile -t hosts < <(running_hosts)
+lab_down() { # FROM NUMBER (or empty)
+  local hosts tree from=${1:-0}
+  mapfile -t hosts < <(running_hosts | awk -v from="$from" 'substr($0, 3) + 0 >= from')
   ((${#hosts[@]} == 0)) || stop_hosts "${hosts[@]}"
+  if [[ -n $(running_hosts) ]]; then
+    write_known_hosts
+    return 0
+  fi
   if [[ -f $run/made-bastion && -e /run/netns/$bastion ]]; then ip netns delete "$bastion"; fi
   for tree in "$cgroup_root" "$cgroup_root/systemd" "$cgroup_root/unified"; do
     if [[ -d $tree/clawfleet-lab ]]; then rmdir "$tree/clawfleet-lab" || true; fi
@@ -193,12 +197,12 @@ raise_limits() { # NUMBER OF HOSTS
   done
 }
 
-lab_up() { # N SUITE CGROUP REAL VERSION
-  local count=$1 suite=$2 cgroup=$3 real=$4 version=$5 i host gateway new=() silent=()
+lab_up() { # N SUITE CGROUP REAL VERSION FROM
+  local count=$1 suite=$2 cgroup=$3 real=$4 version=$5 from=$6 i host gateway new=() silent=()
   need_lab_tools
   cgroup=$(choose_cgroup "$suite" "$cgroup")
   for ((i = 1; i <= count; i++)); do
-    host=VM$((first_number + i - 1))
+    host=VM$((from + i - 1))
     [[ -d $run/hosts/$host ]] || new+=("$host")
   done
   lab_new_hosts=()
@@ -215,7 +219,7 @@ lab_up() { # N SUITE CGROUP REAL VERSION
   make_bastion
   for host in "${new[@]}"; do
     gateway=standin
-    if ((${host#VM} - first_number < real)); then gateway=real; fi
+    if ((${host#VM} - from < real)); then gateway=real; fi
     boot_host "$host" "$suite" "$cgroup" "$gateway" "$version"
   done
   write_known_hosts

@@ -92,7 +92,7 @@ configure_rootfs() { # DIRECTORY
 
 # ---- what variants need ----
 
-variant_packages=tcsh,busybox-static,locales,lsof
+variant_packages=tcsh,busybox-static,locales,lsof,opendoas,libpam-google-authenticator
 
 add_variant_parts() { # DIRECTORY
   add_german "$1" && add_fish "$1" || return 1

@@ -224,8 +224,12 @@ fn nothing_came(output: &ExecOutput, stage: Stage) -> HostOutcome {
             "logged in, and the probe printed nothing in time{says}"
         ))),
         ExecEnd::Refused(why) => HostOutcome::Failed(HostError::new(Stage::Channel, why.clone())),
+        ExecEnd::Lost(why) if stage < Stage::Exec => HostOutcome::Failed(HostError::new(
+            stage,
+            format!("logged in, and the connection ended before a session channel was open: {why}"),
+        )),
         ExecEnd::Lost(why) => HostOutcome::Failed(exec(format!(
-            "the connection ended before the probe printed anything: {why}"
+            "the connection ended before the probe printed anything: {why}{says}"
         ))),
         ExecEnd::Capped => HostOutcome::Failed(exec(format!(
             "the host printed more than {} KiB, and none of it was the probe's",

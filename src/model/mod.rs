@@ -12,6 +12,7 @@ mod observed;
 mod outcome;
 mod report;
 mod ssh;
+mod text;
 mod wildcard;
 
 pub use check::{CheckRead, CheckSpec, CodeMeaning, Comparison, Condition, Pattern, number};
@@ -37,4 +38,5 @@ pub use ssh::{
     AddressFamily, Agent, Algorithms, AuthMethod, HostKeyPolicy, Identities, RekeyLimit, Route,
     SshFiles, SshOption, SshRequest, SshSettings, UnknownKey,
 };
+pub use text::{is_unsafe, sanitize, shorten};
 pub use wildcard::{ListMatch, matches_list, matches_pattern};

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::Facts;
+use super::{Facts, sanitize, shorten};
+
+/// How long an error's message may be, in characters: hosts write parts of it.
+const LONGEST_MESSAGE: usize = 800;
 
 /// A step on the way to a host's facts, in the order they are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,7 +58,7 @@ impl Stage {
 pub struct HostError {
     /// The stage it happened in.
     pub stage: Stage,
-    /// One sentence; may hold text that the host sent.
+    /// One sentence; may hold text that the host sent, made printable and short.
     pub message: String,
     /// A command or a hint that helps.
     pub hint: Option<String>,
@@ -66,11 +69,12 @@ pub struct HostError {
 }
 
 impl HostError {
-    /// Makes an error without a hint.
+    /// Makes an error without a hint. What a host says in it is shown in many places, logs among
+    /// them, so it is made safe here and not where it is shown.
     pub fn new(stage: Stage, message: impl Into<String>) -> Self {
         Self {
             stage,
-            message: message.into(),
+            message: shorten(&sanitize(&message.into()), LONGEST_MESSAGE).into_owned(),
             hint: None,
             after_ms: None,
             via: None,
@@ -80,7 +84,7 @@ impl HostError {
     /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(sanitize(&hint.into()).into_owned());
         self
     }
 }

@@ -2,6 +2,9 @@
 
 use super::Nonce;
 
+/// How much of a line is kept, in bytes. The longest that an honest probe prints is a command line.
+const LONGEST_LINE: usize = 16 << 10;
+
 /// One frame: its name and arguments, and the lines until the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame<'text> {
@@ -78,12 +81,21 @@ pub fn split<'text>(text: &'text str, nonce: &Nonce) -> Frames<'text> {
             None if line.is_empty() => {}
             None => {
                 if let Some(frame) = frames.last_mut() {
-                    frame.lines.push(line);
+                    frame.lines.push(cut(line));
                 }
             }
         }
     }
     Frames { frames, ended }
+}
+
+/// The begin of a line, as far as it is kept.
+fn cut(line: &str) -> &str {
+    let mut end = line.len().min(LONGEST_LINE);
+    while !line.is_char_boundary(end) {
+        end -= 1;
+    }
+    line.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -113,6 +125,17 @@ mod tests {
         let nonce = Nonce::new(7);
         let text = format!("@{n} hello\nuid=0\n@{n} en", n = nonce.as_str());
         assert!(!split(&text, &nonce).ended);
+    }
+
+    #[test]
+    fn a_line_is_kept_only_so_far() {
+        let nonce = Nonce::new(7);
+        let long = "é".repeat(LONGEST_LINE);
+        let text = format!("@{n} hello\nx{long}\nuid=0\n@{n} end\n", n = nonce.as_str());
+        let frames = split(&text, &nonce);
+        let lines = &frames.frames[0].lines;
+        assert_eq!(lines[0].len(), LONGEST_LINE - 1);
+        assert_eq!(lines[1], "uid=0");
     }
 
     proptest! {

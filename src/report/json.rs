@@ -28,8 +28,10 @@ fn escape(json: &str) -> String {
         .fold(String::with_capacity(json.len()), |mut out, c| {
             // Line feeds are the printer's own: those in strings are escaped already.
             if is_unsafe(c) && c != '\n' {
-                // Writing to a String cannot fail; every such character is below U+10000.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a String cannot fail.
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
             } else {
                 out.push(c);
             }

@@ -428,19 +428,41 @@ fn fleet_findings(out: &mut String, report: &Report, view: View) {
     }
 }
 
-/// Breaks a line at blanks; a word that is too long stays whole.
+/// Breaks a line at blanks, and a word that is too long anywhere: a terminal would go on with it in
+/// the first column, where a host could make it look like another host's row.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     use unicode_width::UnicodeWidthStr as _;
     let width = width.max(20);
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= width => {
-                line.push(' ');
-                line.push_str(word);
+        for (place, part) in broken(word, width).into_iter().enumerate() {
+            match lines.last_mut() {
+                Some(line) if place == 0 && line.width() + 1 + part.width() <= width => {
+                    line.push(' ');
+                    line.push_str(&part);
+                }
+                _ => lines.push(part),
             }
-            _ => lines.push(word.to_owned()),
         }
     }
     lines
+}
+
+/// A word in parts of at most that width; never none.
+fn broken(word: &str, width: usize) -> Vec<String> {
+    use unicode_width::UnicodeWidthChar as _;
+    let mut parts = vec![String::new()];
+    let mut column = 0;
+    for c in word.chars() {
+        let wide = c.width().unwrap_or(0);
+        if column + wide > width {
+            parts.push(String::new());
+            column = 0;
+        }
+        column += wide;
+        if let Some(part) = parts.last_mut() {
+            part.push(c);
+        }
+    }
+    parts
 }

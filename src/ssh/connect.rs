@@ -22,11 +22,12 @@ use super::jump::{Jumps, through};
 use super::negotiate;
 use super::proxy::{self, Complaint};
 use super::session::SshSession;
-use super::wire::{HangUp, Wire};
+use super::wire::{HangUp, Load, Wire};
 use super::words;
 use super::{StageClock, Stream, Transport};
 use crate::model::{
-    Host, HostError, HostKeyPolicy, HostOutcome, Route, SshSettings, Stage, Timeouts, UnknownKey,
+    Host, HostError, HostKeyPolicy, HostOutcome, RekeyLimit, Route, SshSettings, Stage, Timeouts,
+    UnknownKey,
 };
 
 /// How often a server is asked again that has too many logins in flight.
@@ -154,12 +155,17 @@ impl SshTransport {
         timeouts: &Timeouts,
         clock: &Arc<StageClock>,
         admission: &Admission,
+        load: Load,
     ) -> Result<Link, HostOutcome> {
         let mut pause = PAUSE;
         let mut refusals = 0;
         let mut asked_for = None;
         loop {
-            let tried = self.once(settings, timeouts, clock, admission, asked_for.as_ref());
+            let asking = Asking {
+                load,
+                known: asked_for.as_ref(),
+            };
+            let tried = self.once(settings, timeouts, clock, admission, asking);
             match tried.await {
                 Ok(link) => {
                     if let Some(pass) = &admission.pass {
@@ -187,15 +193,14 @@ impl SshTransport {
         }
     }
 
-    /// Connects once. `asked_for` are the kinds of key that the host is known by, where an earlier
-    /// try showed that they must be asked for.
+    /// Connects once.
     async fn once(
         &self,
         settings: &SshSettings,
         timeouts: &Timeouts,
         clock: &Arc<StageClock>,
         admission: &Admission,
-        asked_for: Option<&KnownAlgorithms>,
+        asking: Asking<'_>,
     ) -> Result<Link, Trouble> {
         let opened = self.open(settings, timeouts, clock, admission).await?;
         clock.enter(Stage::Banner);
@@ -208,7 +213,7 @@ impl SshTransport {
         };
         let server = server_name(settings, opened.peer);
         let (mut handle, hang_up) = handshake
-            .shake(self, opened.stream, &server, timeouts, asked_for)
+            .shake(self, opened.stream, &server, timeouts, asking)
             .await?;
         self.keep_new_key(settings, &server, &handshake.learned)
             .await;
@@ -336,6 +341,15 @@ impl SshTransport {
     }
 }
 
+/// What one try is made with.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    load: Load,
+    /// The kinds of key that the host is known by, where an earlier try showed that they must be
+    /// asked for.
+    known: Option<&'a KnownAlgorithms>,
+}
+
 /// Why there is no login.
 pub(super) enum Trouble {
     /// The server has too many logins in flight; later there may be one.
@@ -369,11 +383,12 @@ impl Handshake<'_> {
         stream: Stream,
         server: &ServerName,
         timeouts: &Timeouts,
-        asked_for: Option<&KnownAlgorithms>,
+        asking: Asking<'_>,
     ) -> Result<(Handle<Handler>, HangUp), Trouble> {
         let settings = self.settings;
         let known_hosts = transport.known_hosts(settings);
-        let known = asked_for
+        let known = asking
+            .known
             .cloned()
             .unwrap_or_else(|| known_hosts.algorithms(server));
         let config = negotiate::config(settings, &known)
@@ -386,10 +401,14 @@ impl Handshake<'_> {
             server: server.clone(),
             min_rsa_bits: settings.min_rsa_bits,
             shown: None,
+            // An exchange in mid-connection shows a key that russh lets nobody check. The few
+            // seconds of a probe need none, unless somebody sets RekeyLimit.
+            may_rekey: asking.load == Load::ManyHosts || settings.rekey != RekeyLimit::default(),
+            exchanged: false,
             learned: Arc::clone(&self.learned),
             clock: Arc::clone(self.clock),
         };
-        let (wire, hang_up, head) = Wire::new(stream, Arc::clone(self.clock));
+        let (wire, hang_up, head) = Wire::new(stream, Arc::clone(self.clock), asking.load);
         let connected = timeout(
             timeouts.kex,
             client::connect_stream(Arc::new(config), wire, handler),
@@ -511,7 +530,7 @@ impl Transport for SshTransport {
         admission: Admission,
     ) -> Result<SshSession, HostOutcome> {
         let link = self
-            .log_in(&host.ssh, &host.timeouts, &clock, &admission)
+            .log_in(&host.ssh, &host.timeouts, &clock, &admission, Load::OneHost)
             .await?;
         Ok(SshSession::new(link, clock, host))
     }

@@ -35,6 +35,10 @@ pub(super) struct Handler {
     pub(super) min_rsa_bits: u32,
     /// The key that this connection began with: no later exchange may show another.
     pub(super) shown: Option<Vec<u8>>,
+    /// Whether keys may be exchanged anew.
+    pub(super) may_rekey: bool,
+    /// Whether they were exchanged.
+    pub(super) exchanged: bool,
     pub(super) learned: Arc<Mutex<Learned>>,
     pub(super) clock: Arc<StageClock>,
 }
@@ -96,6 +100,23 @@ impl client::Handler for Handler {
             learned.new_key = new_key;
         }
         Ok(trusted)
+    }
+
+    async fn kex_done(
+        &mut self,
+        _: Option<&[u8]>,
+        _: &russh::Names,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if !std::mem::replace(&mut self.exchanged, true) || self.may_rekey {
+            return Ok(());
+        }
+        if let Ok(mut learned) = self.learned.lock() {
+            learned.refusal = Some(
+                "the host began another key exchange in mid-connection; if its RekeyLimit is that small, set RekeyLimit here, too".to_owned(),
+            );
+        }
+        Err(russh::Error::KexInit)
     }
 
     async fn disconnected(

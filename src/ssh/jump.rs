@@ -11,6 +11,7 @@ use russh::ChannelOpenFailure;
 use tokio::time::timeout;
 
 use super::connect::{Link, SshTransport};
+use super::wire::Load;
 use super::{StageClock, Stream, words};
 use crate::model::{HostOutcome, SshSettings, Stage, Timeouts};
 
@@ -109,9 +110,12 @@ impl SshTransport {
         let admission = self.way(jump, timeouts).await?;
         let clock = Arc::new(StageClock::start(Stage::Dns));
         tracing::debug!(jump = %words::target(jump), "connecting to a jump host");
-        self.log_in(jump, timeouts, &clock, &admission)
+        let link = self
+            .log_in(jump, timeouts, &clock, &admission, Load::ManyHosts)
             .await
-            .map_err(|outcome| words::of_jump(jump, outcome))
+            .map_err(|outcome| words::of_jump(jump, outcome))?;
+        clock.enter(Stage::Exec);
+        Ok(link)
     }
 }
 

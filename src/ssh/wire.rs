@@ -22,6 +22,28 @@ const HEAD: usize = 512;
 /// How a server's identification line begins.
 const IDENTIFICATION: &[u8] = b"SSH-";
 
+/// How much a server may send before it has let us in, in bytes. An exchange of keys, a login and a
+/// long notice take less than a tenth; russh drops what it need not answer, for as long as it comes.
+const BEFORE_LOGIN: u64 = 1 << 20;
+
+/// How much a server may send on one connection. The probe's output is cut off at a hundredth of it,
+/// errors that a login prints in a loop are not.
+const AT_ALL: u64 = 128 << 20;
+
+/// In how many pieces that may come: each packet takes two, and some time even if it holds one byte.
+/// The probe's output takes a few hundred, and all that may come in segments of Ethernet 100,000.
+const PIECES: u32 = 1 << 18;
+
+/// What a connection carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    /// One host's answers.
+    OneHost,
+    /// Connections to other hosts. Each of those is counted by itself, so that one of them that
+    /// floods us does not end the others.
+    ManyHosts,
+}
+
 /// The first bytes that a server sent.
 pub(super) type Head = Arc<Mutex<Vec<u8>>>;
 
@@ -41,6 +63,11 @@ pub(super) struct Wire {
     hung_up: Pin<Box<WaitForCancellationFutureOwned>>,
     head: Head,
     clock: Arc<StageClock>,
+    load: Load,
+    /// How many bytes came.
+    received: u64,
+    /// In how many pieces.
+    pieces: u32,
     /// Whether the server's identification line was seen.
     identified: bool,
     /// How much of `SSH-` the current line begins with; `None` once it begins otherwise. Lines
@@ -49,7 +76,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: Stream, clock: Arc<StageClock>) -> (Self, HangUp, Head) {
+    pub(super) fn new(stream: Stream, clock: Arc<StageClock>, load: Load) -> (Self, HangUp, Head) {
         let token = CancellationToken::new();
         let head = Head::default();
         let wire = Self {
@@ -57,6 +84,9 @@ impl Wire {
             hung_up: Box::pin(token.clone().cancelled_owned()),
             head: Arc::clone(&head),
             clock,
+            load,
+            received: 0,
+            pieces: 0,
             identified: false,
             matched: Some(0),
         };
@@ -68,6 +98,32 @@ impl Wire {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
             Poll::Pending => Ok(()),
         }
+    }
+
+    /// Ends a connection on which more comes than any honest server sends.
+    fn count(&mut self, bytes: usize) -> io::Result<()> {
+        self.received = self
+            .received
+            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.pieces = self.pieces.saturating_add(1);
+        let logged_in = self.clock.current() > Stage::Auth;
+        if logged_in && self.load == Load::ManyHosts {
+            return Ok(());
+        }
+        if self.pieces > PIECES {
+            let words = "the server sent more packets than any probe takes";
+            return Err(io::Error::other(words));
+        }
+        let (limit, when) = if logged_in {
+            (AT_ALL, "")
+        } else {
+            (BEFORE_LOGIN, " before the login")
+        };
+        if self.received <= limit {
+            return Ok(());
+        }
+        let words = format!("the server sent more than {} MiB{when}", limit >> 20);
+        Err(io::Error::other(words))
     }
 
     fn note(&mut self, data: &[u8]) {
@@ -100,6 +156,10 @@ impl AsyncRead for Wire {
         self.check(cx)?;
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let bytes = buf.filled().len().saturating_sub(before);
+        if bytes > 0 {
+            self.count(bytes)?;
+        }
         if !self.identified && polled.is_ready() {
             let data = buf.filled().get(before..).unwrap_or_default().to_vec();
             self.note(&data);

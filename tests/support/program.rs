@@ -38,6 +38,8 @@ pub(crate) struct Running {
     stdout: JoinHandle<Vec<u8>>,
     stderr: JoinHandle<Vec<u8>>,
     peak_kib: u64,
+    cpu: Duration,
+    open_files: usize,
 }
 
 /// A program that ended.
@@ -49,6 +51,10 @@ pub(crate) struct Finished {
     pub(crate) elapsed: Duration,
     /// The largest resident set that was seen, in KiB.
     pub(crate) peak_kib: u64,
+    /// The processor time that it took, to a sample's precision.
+    pub(crate) cpu: Duration,
+    /// The most files that were seen open at once.
+    pub(crate) open_files: usize,
 }
 
 /// Starts a program with nothing on its standard input.
@@ -75,6 +81,8 @@ pub(crate) fn start(mut command: Command) -> Running {
         stdout,
         stderr,
         peak_kib: 0,
+        cpu: Duration::ZERO,
+        open_files: 0,
     }
 }
 
@@ -139,6 +147,8 @@ impl Running {
             stdout: self.stdout.join().unwrap(),
             stderr: text(self.stderr.join().unwrap()),
             peak_kib: self.peak_kib,
+            cpu: self.cpu,
+            open_files: self.open_files,
         }
     }
 
@@ -150,6 +160,21 @@ impl Running {
             .find_map(|line| line.strip_prefix("VmHWM:"))
             .and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
         self.peak_kib = self.peak_kib.max(peak.unwrap_or(0));
+        if let Some(cpu) = self.cpu_now() {
+            self.cpu = cpu;
+        }
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.pid)).map(Iterator::count);
+        self.open_files = self.open_files.max(files.unwrap_or(0));
+    }
+
+    /// User and system time, which the kernel tells in hundredths of a second.
+    fn cpu_now(&self) -> Option<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        // The name stands in brackets and may hold anything.
+        let mut words = stat.rsplit(')').next()?.split_whitespace().skip(11);
+        let user: u64 = words.next()?.parse().ok()?;
+        let system: u64 = words.next()?.parse().ok()?;
+        Some(Duration::from_millis((user + system) * 10))
     }
 }
 

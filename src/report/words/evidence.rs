@@ -6,8 +6,15 @@ use super::super::text::{sanitize, shorten, span};
 use super::scope;
 use crate::model::{CheckFailure, Evidence, HttpAnswer, HttpRoute, Process};
 
+/// How long one piece of evidence may be, in characters: a path alone can be longer than a screen.
+const LONGEST: usize = 600;
+
 /// Says one piece of evidence.
 pub(in crate::report) fn evidence(evidence: &Evidence) -> String {
+    shorten(&said(evidence), LONGEST).into_owned()
+}
+
+fn said(evidence: &Evidence) -> String {
     match evidence {
         Evidence::PortHolder { port, process } => {
             format!("port {port} is held by {}", describe(process))

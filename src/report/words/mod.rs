@@ -6,9 +6,12 @@ mod remedy;
 pub(super) use evidence::evidence;
 pub(super) use remedy::remedy;
 
-use super::text::sanitize;
+use super::text::{sanitize, shorten};
 use crate::diagnose::explain;
 use crate::model::{Finding, HostReport, Subject, UnitScope};
+
+/// How long the name of what a finding is about may be, in characters.
+const LONGEST_SUBJECT: usize = 300;
 
 /// Says a finding's class in one line: of the operator's own checks, the first of what they say.
 pub(super) fn title(finding: &Finding, host: &HostReport) -> String {
@@ -37,7 +40,7 @@ pub(super) fn subject(subject: &Subject) -> String {
         Subject::Port(port) => format!("port {port}"),
         Subject::Unit { name, scope: whose } => format!("{} ({})", sanitize(name), scope(whose)),
         Subject::Model(name) | Subject::Path(name) | Subject::Check(name) => {
-            sanitize(name).into_owned()
+            shorten(&sanitize(name), LONGEST_SUBJECT).into_owned()
         }
     }
 }

@@ -6,8 +6,20 @@ use super::super::text::sanitize;
 use super::scope;
 use crate::model::{Class, Evidence, Finding, HostReport, Process, Subject, UnitScope};
 
-/// Returns a command that helps, complete enough to be pasted.
+/// The longest remedy that is shown, in characters.
+const LONGEST: usize = 2000;
+
+/// Returns a command that helps, complete enough to be pasted. None is better than one that a host
+/// made long, or filled with blanks: a command is never wrapped, so the terminal would go on with it
+/// in the first column, where it could look like another host's row.
 pub(in crate::report) fn remedy(finding: &Finding, host: &HostReport) -> Option<String> {
+    let remedy = command(finding, host)?;
+    let odd_blank = |c: char| c.is_whitespace() && c != ' ';
+    let fits = remedy.chars().count() <= LONGEST && !remedy.contains("   ");
+    (fits && !remedy.contains(odd_blank)).then_some(remedy)
+}
+
+fn command(finding: &Finding, host: &HostReport) -> Option<String> {
     // A consequence goes away with its cause.
     if finding.cause.is_some() {
         return None;
