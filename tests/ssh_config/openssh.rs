@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-use clawfleet::model::{SshFiles, SshOption, SshRequest};
+use clawfleet::model::{Route, SshFiles, SshOption, SshRequest};
 use clawfleet::ssh_config::{
     Bastion, Effective, Family, KEYWORDS, SshConfig, SshConfigError, Standing, World, assemble,
 };
@@ -414,7 +414,7 @@ fn what_the_inventory_says_is_what_ssh_is_told_by_its_options() {
 fn tokens_are_filled_in_as_ssh_does() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("config");
-    let text = "Host a*\n  HostName 10.9.%h\n  HostKeyAlias Web\nHost *\n  User deploy\n  Port 2222\n  ProxyCommand false\n\
+    let text = "Host a*\n  HostName 10.9.%h\n  HostKeyAlias Web\nHost *\n  User deploy\n  Port 2222\n  ProxyCommand false %h %n %p %r %k %%\n\
         IdentityFile ~/k/%h/%n/%r/%p\nIdentityFile %d/%u/%i/%%\nIdentityFile /k/%l.%L.%C\nIdentityFile /k/%k\n\
         IdentityFile ${CLAW_KEYS}/%n\nIdentityFile none\nIdentityFile ~root/x\nIdentityFile relative\n\
         CertificateFile ~/c/%n-cert.pub\nCertificateFile ${CLAW_KEYS}/%C-cert.pub\n";
@@ -454,6 +454,14 @@ fn tokens_are_filled_in_as_ssh_does() {
             ours(&identities.certificates),
             "{said}"
         );
+        let Route::Command { line, .. } = &found.settings().route else {
+            panic!("{:?}", found.settings().route);
+        };
+        let run = said.lines().find_map(|line| {
+            line.trim_end()
+                .strip_prefix("debug1: Executing proxy command: exec ")
+        });
+        assert_eq!(run, Some(line.as_str()), "{said}");
         compared += identities.files.len() + identities.certificates.len();
     }
     assert_eq!(compared, 45);
