@@ -294,18 +294,13 @@ impl Finish<'_> {
                 "`-` hands over the program's own input, which is no connection here".to_owned(),
             ));
         }
-        // The command is for a shell, and names would be part of it.
-        for name in [host, &self.target.name] {
-            if !harmless_host(name) {
-                return Err(wrong(format!(
-                    "the name `{name}` would mean something to the shell"
-                )));
-            }
-        }
-        if !harmless_user(user) {
-            return Err(wrong(format!(
-                "the login `{user}` would mean something to the shell"
-            )));
+        // The command is for a shell, and names become part of it. HostName and User of the files are checked as
+        // well: what a file says may come from a name by tokens.
+        let used = |token: &str| template.contains(token);
+        let host = Some(host).filter(|name| used("%h") && !harmless_host(name));
+        let user = Some(user).filter(|name| used("%r") && !harmless_user(name));
+        if let Some(name) = host.or(user) {
+            return Err(wrong(format!("`{name}` would mean something to the shell")));
         }
         self.tokens
             .only("hknpr")

@@ -36,7 +36,8 @@ pub use resolve::SshConfig;
 /// All that is not in the text of a file: the caller looks.
 pub trait World {
     /// Reads a file; `None` if there is none. `check_owner` asks that it belongs to the user or to root and
-    /// that nobody else may write it; the error is a sentence.
+    /// that nobody else may write it; the error is a sentence. What is no UTF-8 is replaced by the caller: a
+    /// comment in another encoding is no fault.
     fn read(&self, path: &Path, check_owner: bool) -> Result<Option<String>, String>;
 
     /// Finds files by a pattern with an absolute path, sorted as glob(3) does.

@@ -1,6 +1,7 @@
 //! Configurations from a grammar, asked of ssh and of us.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use proptest::prelude::*;
 
@@ -90,34 +91,136 @@ fn keyword() -> impl Strategy<Value = String> {
     ]
 }
 
+/// More keywords, so that none stands for many.
+fn rarer() -> impl Strategy<Value = String> {
+    let words = |keyword: &'static str, values: &'static [&'static str]| {
+        pick(values)
+            .prop_map(move |value| format!("{keyword} {value}"))
+            .boxed()
+    };
+    prop_oneof![
+        words("CertificateFile", &["~/c", "/c/%h", "/c/%h", "none"]),
+        words("LogLevel", &["QUIET", "debug", "Info", "VERBOSE"]),
+        words(
+            "PreferredAuthentications",
+            &["publickey", "password,publickey", "\"publickey,x\""]
+        ),
+        words("RequiredRSASize", &["1024", "3072", "0"]),
+        words("GlobalKnownHostsFile", &["none", "/g ~/h", "\"/g h\""]),
+        words("RevokedHostKeys", &["none", "/r", "~/r"]),
+        words(
+            "MACs",
+            &[
+                "+hmac-md5",
+                "-umac*",
+                "hmac-sha2-256,hmac-sha2-512",
+                "^hmac-sha1"
+            ]
+        ),
+        words(
+            "KexAlgorithms",
+            &[
+                "+diffie-hellman-group14-sha1",
+                "-ecdh*,sntrup*",
+                "curve25519-sha256"
+            ]
+        ),
+        words(
+            "PubkeyAcceptedAlgorithms",
+            &["+ssh-rsa", "-sk-*", "ssh-ed25519*", "^rsa-sha2-256"]
+        ),
+        words("PubkeyAcceptedKeyTypes", &["+ssh-dss", "ssh-ed25519"]),
+        words("CanonicalizeMaxDots", &["0", "3"]),
+        words("CanonicalizeFallbackLocal", &["yes", "no"]),
+        words("AddressFamily", &["inet", "INET6", "any"]),
+        words("BindAddress", &["::1", "10.0.0.1"]),
+        words("IdentitiesOnly", &["yes", "false"]),
+        words("PubkeyAuthentication", &["yes", "unbound", "host-bound"]),
+        words("PasswordAuthentication", &["yes", "no"]),
+        words("ChallengeResponseAuthentication", &["yes", "no"]),
+        words("HashKnownHosts", &["yes", "no"]),
+        words("CheckHostIP", &["yes", "no"]),
+        words("ConnectionAttempts", &["1", "4"]),
+        words("NumberOfPasswordPrompts", &["1", "3"]),
+        words("ServerAliveCountMax", &["1", "0"]),
+        words("ForwardAgent", &["yes", "no"]),
+        words("ControlPath", &["~/.ssh/cm-%r@%h:%p", "none"]),
+        words("Include", &["@INCLUDED@", "\"@INCLUDED@\" /none", "/none"]),
+        words("Include", &["@INCLUDED@"]),
+    ]
+}
+
 fn line() -> impl Strategy<Value = String> {
-    let spaced = |line: String, before: &str, after: &str| format!("{before}{line}{after}");
+    let set = prop_oneof![3 => keyword(), 1 => rarer()];
     prop_oneof![
         2 => host(),
         2 => criteria(),
-        8 => (keyword(), pick(&["", " ", "\t", "    "]), pick(&["", " ", "\r", "\t"]))
-            .prop_map(move |(line, before, after)| spaced(line, &before, &after)),
+        8 => (set, pick(&["", " ", "\t", "    "]), pick(&["", " ", "\r", "\t"]))
+            .prop_map(|(line, before, after)| format!("{before}{line}{after}")),
         1 => pick(&["", "# x", "   # y \"", "\t"]),
     ]
 }
 
+/// A keyword and a heap of what has a meaning to whoever cuts words.
+fn heap() -> impl Strategy<Value = String> {
+    let keyword = pick(&[
+        "Host",
+        "Match host",
+        "Match",
+        "Match user",
+        "User",
+        "SetEnv",
+        "SendEnv",
+        "IdentityFile",
+        "UserKnownHostsFile",
+        "ProxyCommand",
+        "HostKeyAlias",
+        "IgnoreUnknown",
+        "BindAddress",
+        "CanonicalDomains",
+        "  User",
+    ]);
+    let between = pick(&[" ", "=", " = ", "\t", "  ", "=="]);
+    (keyword, between, "[ab\"'\\\\ #=\t,*!?.]{0,10}")
+        .prop_map(|(keyword, between, heap)| format!("{keyword}{between}{heap}"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn generated_files_mean_what_ssh_says(lines in prop::collection::vec(line(), 1..25), name in 0..NAMES.len()) {
+    fn generated_files_mean_what_ssh_says(
+        lines in prop::collection::vec(line(), 1..25),
+        included in prop::collection::vec(line(), 0..8),
+        name in 0..NAMES.len(),
+    ) {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("config");
+        let other = place.path().join("included");
+        let other = other.to_str().unwrap();
+        let included = included.join("\n").replace("@INCLUDED@", "/none");
+        fs::write(other, &included).unwrap();
+        fs::set_permissions(other, fs::Permissions::from_mode(0o600)).unwrap();
         // The jumps lead nowhere else, so that no chain is endless.
         let text = format!("Host jump?\n  ProxyJump none\nHost *\n{}\n", lines.join("\n"));
-        fs::write(&file, &text).unwrap();
+        fs::write(&file, text.replace("@INCLUDED@", other)).unwrap();
         if let Err(difference) = compare(&file, NAMES[name]) {
             // ssh looks a jump up when it connects, we when we read: what is wrong with it is known earlier.
             let path = file.to_str().unwrap();
             let later = difference.contains("only we refuse")
                 && (difference.contains("jump loop via")
                     || ["jump1", "jump2", "::2"].iter().any(|jump| ssh(&["-G", "-F", path, jump]).is_err()));
-            prop_assert!(later, "{difference}");
+            prop_assert!(later, "{difference}\nincluded:\n{included}");
+        }
+    }
+
+    #[test]
+    fn words_are_cut_where_ssh_cuts_them(lines in prop::collection::vec(heap(), 1..4)) {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("config");
+        fs::write(&file, lines.join("\n")).unwrap();
+        if let Err(difference) = compare(&file, "ab") {
+            prop_assert!(false, "{difference}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-use clawfleet::model::{SshFiles, SshRequest};
+use clawfleet::model::{Route, SshFiles, SshOption, SshRequest};
 use clawfleet::ssh_config::{
     Bastion, Effective, Family, KEYWORDS, SshConfig, SshConfigError, Standing, World, assemble,
 };
@@ -222,9 +222,24 @@ fn theirs(lines: &[String], named: bool) -> Values {
 
 /// Resolves a name by one file.
 pub(crate) fn resolve(file: &Path, name: &str) -> Result<Effective, SshConfigError> {
+    resolve_with(file, name, &[])
+}
+
+/// Keywords with values, as `-o` takes them.
+type Given<'a> = &'a [(&'a str, &'a str)];
+
+fn resolve_with(file: &Path, name: &str, given: Given<'_>) -> Result<Effective, SshConfigError> {
     let request = SshRequest {
         files: SshFiles::Only(file.to_owned()),
         match_exec: true,
+        options: given
+            .iter()
+            .map(|(keyword, value)| SshOption {
+                keyword: (*keyword).to_owned(),
+                value: (*value).to_owned(),
+                origin: "the test".to_owned(),
+            })
+            .collect(),
         ..SshRequest::default()
     };
     SshConfig::load(&request.files, bastion(), &Here)?.resolve(name, &request, bastion(), &Here)
@@ -232,9 +247,20 @@ pub(crate) fn resolve(file: &Path, name: &str) -> Result<Effective, SshConfigErr
 
 /// Compares one name; returns how many values were the same.
 pub(crate) fn compare(file: &Path, name: &str) -> Result<usize, String> {
+    compare_with(file, name, &[])
+}
+
+fn compare_with(file: &Path, name: &str, given: Given<'_>) -> Result<usize, String> {
     let text = fs::read_to_string(file).unwrap();
-    let said = ssh(&["-G", "-F", file.to_str().unwrap(), name]);
-    let found = resolve(file, name);
+    let given_words: Vec<String> = given
+        .iter()
+        .map(|(keyword, value)| format!("-o{keyword}={value}"))
+        .collect();
+    let mut arguments = vec!["-G", "-F", file.to_str().unwrap()];
+    arguments.extend(given_words.iter().map(String::as_str));
+    arguments.push(name);
+    let said = ssh(&arguments);
+    let found = resolve_with(file, name, given);
     match (said, found) {
         (Ok(said), Ok(found)) => {
             let theirs = theirs(&said, found.settings().identities.named);
@@ -331,10 +357,64 @@ fn every_value_is_what_ssh_says() {
 }
 
 #[test]
+fn what_the_inventory_says_is_what_ssh_is_told_by_its_options() {
+    let given: [Given<'_>; 16] = [
+        &[("User", "given")],
+        &[("port", "77"), ("Port", "78")],
+        &[("HostName", "%h.given")],
+        &[("ProxyJump", "none")],
+        &[("ProxyCommand", "none")],
+        &[("ProxyCommand", "nc -x %h %p"), ("ProxyJump", "gw")],
+        &[("ProxyJump", "g@given1:2201,given2")],
+        &[("UserKnownHostsFile", "/a \"/b c\"")],
+        &[
+            ("Ciphers", "+aes128-cbc"),
+            ("HostKeyAlgorithms", "^ssh-ed25519"),
+        ],
+        &[("SendEnv", "GIVEN -LC_*"), ("SetEnv", "Z=1 \"Y=x y\"")],
+        &[
+            ("CanonicalizeHostname", "yes"),
+            ("CanonicalDomains", "invalid"),
+        ],
+        &[("IgnoreUnknown", "Frob*,UseKeychain"), ("Frobnicate", "x")],
+        &[("ConnectTimeout", "none"), ("RekeyLimit", "1G 1h")],
+        &[
+            ("StrictHostKeyChecking", "accept-new"),
+            ("IdentityAgent", "none"),
+        ],
+        &[("Port", "zero")],
+        &[("Unheard", "of")],
+    ];
+    let place = tempfile::tempdir().unwrap();
+    corpus(place.path());
+    let mut compared = 0;
+    for file in [
+        "fleet-bastion",
+        "fleet-canonical",
+        "match-user",
+        "match-final",
+        "known-hosts-first",
+        "sendenv",
+        "ignore-unknown-late",
+        "strict",
+    ] {
+        let file = place.path().join(file).with_extension("conf");
+        for given in given {
+            for name in ["vm151", "me@b"] {
+                let same = compare_with(&file, name, given);
+                compared += same.unwrap_or_else(|difference| panic!("{given:?} {difference}"));
+            }
+        }
+    }
+    eprintln!("ssh_config: {compared} values compared with ssh -G -o");
+    assert!(compared >= 6_000, "{compared}");
+}
+
+#[test]
 fn tokens_are_filled_in_as_ssh_does() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("config");
-    let text = "Host a*\n  HostName 10.9.%h\n  HostKeyAlias Web\nHost *\n  User deploy\n  Port 2222\n  ProxyCommand false\n\
+    let text = "Host a*\n  HostName 10.9.%h\n  HostKeyAlias Web\nHost *\n  User deploy\n  Port 2222\n  ProxyCommand false %h %n %p %r %k %%\n\
         IdentityFile ~/k/%h/%n/%r/%p\nIdentityFile %d/%u/%i/%%\nIdentityFile /k/%l.%L.%C\nIdentityFile /k/%k\n\
         IdentityFile ${CLAW_KEYS}/%n\nIdentityFile none\nIdentityFile ~root/x\nIdentityFile relative\n\
         CertificateFile ~/c/%n-cert.pub\nCertificateFile ${CLAW_KEYS}/%C-cert.pub\n";
@@ -374,6 +454,14 @@ fn tokens_are_filled_in_as_ssh_does() {
             ours(&identities.certificates),
             "{said}"
         );
+        let Route::Command { line, .. } = &found.settings().route else {
+            panic!("{:?}", found.settings().route);
+        };
+        let run = said.lines().find_map(|line| {
+            line.trim_end()
+                .strip_prefix("debug1: Executing proxy command: exec ")
+        });
+        assert_eq!(run, Some(line.as_str()), "{said}");
         compared += identities.files.len() + identities.certificates.len();
     }
     assert_eq!(compared, 45);

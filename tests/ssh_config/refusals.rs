@@ -5,7 +5,7 @@ use std::fs;
 use crate::openssh::resolve;
 
 /// A configuration, the line at fault (0: none), what is said, and what helps.
-const REFUSALS: [(&str, usize, &str, &str); 34] = [
+const REFUSALS: [(&str, usize, &str, &str); 36] = [
     (
         "KnownHostsCommand /bin/keys %H",
         1,
@@ -121,6 +121,18 @@ const REFUSALS: [(&str, usize, &str, &str); 34] = [
         "ProxyCommand nc %Z",
         1,
         "ProxyCommand: `%Z` means nothing here; known are %h %k %n %p %r",
+        "",
+    ),
+    (
+        "HostName \"x;y\"\nProxyCommand nc %h",
+        2,
+        "ProxyCommand: `x;y` would mean something to the shell",
+        "",
+    ),
+    (
+        "User \"x;y\"\nProxyCommand nc %r",
+        2,
+        "ProxyCommand: `x;y` would mean something to the shell",
         "",
     ),
     (
