@@ -46,7 +46,9 @@ require_host() {
 }
 
 require_number() {
-  [[ $1 =~ ^[1-9][0-9]{0,3}$ ]] && (($1 >= first_number)) || usage_error "not the number of a host, which are from $first_number on: $1"
+  if [[ ! $1 =~ ^[1-9][0-9]{0,3}$ ]] || (($1 < first_number)); then
+    usage_error "not the number of a host, which are from $first_number on: $1"
+  fi
 }
 
 require_machine() {

@@ -169,8 +169,8 @@ stop_hosts() { # HOST…
   for host in "$@"; do remove_host "$host"; done
 }
 
-lab_down() { # FROM NUMBER (or empty)
-  local hosts tree from=${1:-0}
+lab_down() { # FROM NUMBER
+  local hosts tree from=$1
   mapfile -t hosts < <(running_hosts | awk -v from="$from" 'substr($0, 3) + 0 >= from')
   ((${#hosts[@]} == 0)) || stop_hosts "${hosts[@]}"
   if [[ -n $(running_hosts) ]]; then
@@ -241,7 +241,7 @@ undo_up() {
     stop_hosts "${lab_new_hosts[@]}"
     write_known_hosts
   fi
-  [[ -n $(running_hosts) ]] || lab_down
+  [[ -n $(running_hosts) ]] || lab_down 0
   exit 1
 }
 
