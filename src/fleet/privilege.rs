@@ -23,7 +23,7 @@ pub(super) fn refused(host: &Host, output: &ExecOutput, stage: Stage) -> Option<
         ExecEnd::PasswordWanted => password_wanted(program),
         // A question that is not the one for the password, and nobody to answer it.
         ExecEnd::TimedOut if stage == Stage::Become => {
-            let question = last_line(&said);
+            let question = last_line(&said).map(without_prompt);
             let message = match (question, output.password_sent) {
                 (Some(question), _) => format!(
                     "{program} asks `{question}`, which is not its question for the password and cannot be answered"
@@ -48,9 +48,21 @@ fn exited(host: &Host, program: &str, code: u32, said: &str, output: &ExecOutput
     let user = &host.privilege.user;
     let any = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let says = last_line(said)
-        .map(|line| format!(": {line}"))
+        .map(|line| format!(": {}", without_prompt(line)))
         .unwrap_or_default();
-    // sudo tries without a password first, and complains of that, too.
+    if any(&[
+        "not in the sudoers",
+        "is not allowed to",
+        "may not run sudo",
+        "not permitted",
+        "Permission denied",
+    ]) {
+        return HostError::new(
+            Stage::Become,
+            format!("{program} does not let this login become {user}{says}"),
+        )
+        .hint("the host's own rules decide that: `sudo -l` as the login lists them");
+    }
     if output.password_sent || any(&["Authentication failure", "incorrect password"]) {
         return wrong_password(program);
     }
@@ -67,21 +79,10 @@ fn exited(host: &Host, program: &str, code: u32, said: &str, output: &ExecOutput
     if any(&[
         "password is required",
         "a terminal is required",
+        "Authentication required",
         "Authorization required",
     ]) {
         return password_wanted(program);
-    }
-    if any(&[
-        "not in the sudoers",
-        "is not allowed to",
-        "not permitted",
-        "Permission denied",
-    ]) {
-        return HostError::new(
-            Stage::Become,
-            format!("{program} does not let this login become {user}{says}"),
-        )
-        .hint("the host's own rules decide that: `sudo -l` as the login lists them");
     }
     if code == 127 {
         return HostError::new(Stage::Become, format!("the host has no {program}{says}"))
@@ -89,7 +90,7 @@ fn exited(host: &Host, program: &str, code: u32, said: &str, output: &ExecOutput
     }
     HostError::new(
         Stage::Become,
-        format!("{user} could not be become by {program}{says}"),
+        format!("{program} could not make this login {user}{says}"),
     )
     .hint("try it by hand on the host; the login needs a rule without a password, or a `become_password`")
 }
@@ -100,9 +101,18 @@ fn wrong_password(program: &str) -> HostError {
 }
 
 fn password_wanted(program: &str) -> HostError {
-    HostError::new(Stage::Become, format!("{program} asks for a password")).hint(
-        "give it with --ask-become-pass or `become_password`, or the login a rule without one (`NOPASSWD: ALL`)",
-    )
+    HostError::new(Stage::Become, format!("{program} asks for a password")).hint(match program {
+        "doas" => "doas asks on a terminal only: give the login a `nopass` rule in doas.conf",
+        _ => "give it with --ask-become-pass or `become_password`, or the login a rule without one (`NOPASSWD: ALL`)",
+    })
+}
+
+/// Our own prompt stands before what sudo says after it, on the same line.
+fn without_prompt(line: &str) -> &str {
+    match line.split_once("clawfleet-password-") {
+        Some((_, rest)) => rest.split_once(':').map_or(rest, |(_, after)| after.trim()),
+        None => line,
+    }
 }
 
 fn last_line(said: &str) -> Option<&str> {

@@ -239,7 +239,7 @@ fn nothing_came(output: &ExecOutput, stage: Stage) -> HostOutcome {
         ExecEnd::WrongPassword | ExecEnd::PasswordWanted | ExecEnd::PasswordWithheld => {
             HostOutcome::Failed(HostError::new(
                 Stage::Become,
-                "the other user could not be become",
+                "the login could not become another user",
             ))
         }
         ExecEnd::Signalled(signal) => HostOutcome::Failed(exec(format!(

@@ -184,23 +184,25 @@ fn command(become_user: &Become, nonce: &str) -> (String, Option<Questions>) {
         return (command, None);
     }
     let ready = format!("clawfleet-ready-{nonce}");
-    let shell = format!("sh -c \"echo {ready} >&2; exec sh -s\"");
+    // The word is put together only where it is said: sudo quotes a command that it refuses.
+    let shell = format!("r=clawfleet-ready; echo \\$r-{nonce} >&2; exec sh -s");
     let (command, prompt) = match become_user.how {
         BecomeHow::None | BecomeHow::Doas => return ("exec sh -s".to_owned(), None),
-        // Without a password first: where none is needed, none is sent.
+        // Without a password first: where none is needed, none is sent. The variable names our
+        // prompt for the password only; with `-p` a question for a second factor would look the
+        // same.
         BecomeHow::Sudo => {
             let prompt = format!("clawfleet-password-{nonce}:");
             let command = format!(
-                "sudo -n -u {user} -- sh -c : 2>/dev/null && exec sudo -n -u {user} -- {shell}; \
-                 exec sudo -S -p {prompt} -u {user} -- {shell}"
+                "sudo -n -u {user} -- sh -c : 2>/dev/null && exec sudo -n -u {user} -- sh -c \"{shell}\"; \
+                 LC_ALL=C; SUDO_PROMPT={prompt}; export LC_ALL SUDO_PROMPT; \
+                 exec sudo -S -u {user} -- sh -c \"{shell}\""
             );
             (command, prompt)
         }
         // su has no prompt of one's choice; in the C locale this is it.
         BecomeHow::Su => {
-            let command = format!(
-                "LC_ALL=C; export LC_ALL; exec su {user} -c \"echo {ready} >&2; exec sh -s\""
-            );
+            let command = format!("LC_ALL=C; export LC_ALL; exec su {user} -c \"{shell}\"");
             (command, "Password: ".to_owned())
         }
     };

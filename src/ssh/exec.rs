@@ -136,7 +136,8 @@ impl<'a> Conversation<'a> {
         self.heard.extend_from_slice(said);
         if contains(&self.heard, self.dialogue.ready.as_bytes()) {
             Heard::Ready
-        } else if contains(&self.heard, self.dialogue.prompt.as_bytes()) {
+        } else if contains(&self.heard, self.dialogue.prompt.as_bytes()) || is_question(&self.heard)
+        {
             self.heard.clear();
             Heard::Question
         } else {
@@ -176,10 +177,17 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// The command ended by itself: a password that let nobody through was refused.
-    pub(super) fn ended(&mut self) {
+    /// The command ended by itself, and this is what it said. A password that let nobody through
+    /// was refused, unless the rules came after it: sudo tells those only who gave the right one.
+    pub(super) fn ended(&mut self, said: &[u8]) {
         if self.password_sent && !self.ready {
-            self.note(false);
+            let rules = [
+                "not in the sudoers",
+                "is not allowed to",
+                "may not run sudo",
+            ];
+            let accepted = rules.iter().any(|words| contains(said, words.as_bytes()));
+            self.note(accepted);
         }
     }
 
@@ -188,6 +196,14 @@ impl<'a> Conversation<'a> {
             password.answered(attempt, accepted);
         }
     }
+}
+
+/// Whether what was said ends in a question for a password: a line without an end, in words that
+/// PAM modules use instead of sudo's own.
+fn is_question(said: &[u8]) -> bool {
+    let said = String::from_utf8_lossy(said);
+    let line = said.rsplit('\n').next().unwrap_or_default().trim_end();
+    line.ends_with(':') && super::auth::asks_password(line)
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -218,7 +234,7 @@ mod tests {
     async fn a_password_is_sent_once_and_only_to_its_own_question() {
         let password = || Reply::Password("x\n".to_owned());
         let end = |end| Reply::End(end);
-        let cases: [(bool, &[&str], Vec<Reply>); 7] = [
+        let cases: [(bool, &[&str], Vec<Reply>); 9] = [
             (true, &["READY-1\n"], vec![Reply::Input]),
             (
                 true,
@@ -231,7 +247,9 @@ mod tests {
                 vec![password(), end(ExecEnd::WrongPassword)],
             ),
             (false, &["ASK-1:"], vec![end(ExecEnd::PasswordWanted)]),
-            (true, &["Password: "], vec![Reply::Nothing]),
+            (true, &["LDAP Password: "], vec![password()]),
+            (true, &["Verification code: "], vec![Reply::Nothing]),
+            (true, &["Password policy: long\n"], vec![Reply::Nothing]),
             (
                 true,
                 &["ASK-2:", "READY-2"],
@@ -263,10 +281,23 @@ mod tests {
                 conversation.hear(b"ASK-1:").await,
                 Reply::Password(_)
             ));
-            conversation.ended();
+            conversation.ended(b"\nSorry, try again.\n");
         }
         let third = with(Some(&secret)).hear(b"ASK-1:").await;
         assert_eq!(third, Reply::End(ExecEnd::PasswordWithheld));
+    }
+
+    #[tokio::test]
+    async fn a_right_password_without_a_rule_is_no_wrong_password() {
+        let secret = LoginPassword::new(Secret::new("x".to_owned()));
+        for _ in 0..5 {
+            let mut conversation = with(Some(&secret));
+            assert!(matches!(
+                conversation.hear(b"ASK-1:").await,
+                Reply::Password(_)
+            ));
+            conversation.ended(b"op is not in the sudoers file.\n");
+        }
     }
 
     #[tokio::test]

@@ -94,7 +94,7 @@ impl Session for LocalSession {
         }
         if let Some(conversation) = &mut conversation {
             if matches!(end, ExecEnd::Exited(_) | ExecEnd::Signalled(_)) {
-                conversation.ended();
+                conversation.ended(&output.stderr);
             }
             output.password_sent = conversation.password_sent;
             output.ready = conversation.ready;

@@ -118,7 +118,7 @@ impl Running<'_> {
     fn finish(mut self, end: ExecEnd) -> ExecOutput {
         if let Some(conversation) = &mut self.conversation {
             if matches!(end, ExecEnd::Exited(_) | ExecEnd::Signalled(_)) {
-                conversation.ended();
+                conversation.ended(&self.output.stderr);
             }
             self.output.password_sent = conversation.password_sent;
             self.output.ready = conversation.ready;

@@ -39,7 +39,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             NO_ROOT,
             "cat >/dev/null; n=00000000000000000000000000000000; printf '@%s hello\\nuid=0\\nhostname=forged\\n@%s end\\n' $n $n",
         )
-        .says("root could not be gained"),
+        .says("sudo could not make this login root"),
         sudo(
             "a sudo that asks for a password",
             "its sudo asks for a password on both outputs, takes what it is sent, and fails",
@@ -60,7 +60,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             NO_ROOT,
             "exit 0",
         )
-        .says("root could not be gained"),
+        .says("sudo could not make this login root"),
         sudo(
             "a sudo that says escapes",
             "its sudo fails in terminal escapes, one line of 100 KiB",
@@ -92,7 +92,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             "a sudo that ends half-way",
             "its sudo runs the probe and ends it in the middle",
             &["partial:exec"],
-            "shift 2; \"$@\" | head -c 300; exit 0",
+            "shift 4; \"$@\" | head -c 300; exit 0",
         ),
         shell(
             "a shell that sends itself back",

@@ -17,4 +17,5 @@ mod lab;
 mod logins;
 mod matrix;
 mod scenarios;
+mod ssh;
 mod versions;

@@ -12,9 +12,9 @@ use super::keys::{KeyFault, KeyFile, PassphrasePrompt, read_certificate, rsa_bit
 use super::passwords::Passwords;
 use crate::model::{Agent, AuthMethod, SshSettings};
 
-/// Keys offered to one server at most. sshd ends the connection at MaxAuthTries, 6 by default, and
-/// newer ones penalise the address that fails too often.
-const MAX_OFFERS: usize = 5;
+/// Tries that one server gets at most, as many as ssh makes of sshd's default MaxAuthTries. Newer
+/// ones penalise the address that fails too often.
+const MAX_TRIES: usize = 6;
 
 /// Where the environment says that an agent listens.
 #[derive(Debug, Clone, Default)]
@@ -230,8 +230,11 @@ impl Keyring {
                 .keys
                 .sort_by_key(|offer| offer.fingerprint() != *last);
         }
-        offers.left_out = offers.keys.len().saturating_sub(MAX_OFFERS);
-        offers.keys.truncate(MAX_OFFERS);
+        // A password may want to be tried after them.
+        let password = self.passwords.for_login(&settings.name).is_some();
+        let most = MAX_TRIES - usize::from(password);
+        offers.left_out = offers.keys.len().saturating_sub(most);
+        offers.keys.truncate(most);
         offers
     }
 

@@ -322,7 +322,8 @@ enum Step {
     No,
 }
 
-fn asks_password(prompt: &str) -> bool {
+/// Whether a question is one for a password.
+pub(in crate::ssh) fn asks_password(prompt: &str) -> bool {
     let prompt = prompt.to_lowercase();
     PASSWORD_WORDS.iter().any(|word| prompt.contains(word))
 }

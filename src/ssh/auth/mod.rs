@@ -9,5 +9,5 @@ mod passwords;
 pub use keyring::{AgentSockets, Keyring};
 pub(super) use keys::rsa_bits;
 pub use keys::{KeyFault, PassphrasePrompt};
-pub(super) use log_in::{LogIn, LogInError, Refusal};
+pub(super) use log_in::{LogIn, LogInError, Refusal, asks_password};
 pub use passwords::{Attempt, LoginPassword, Passwords};
