@@ -58,7 +58,7 @@ fn a_host_without_sudo_fails_to_become_root() {
 const ASKING: &str = r#"#!/bin/sh
 echo "$*" >>"$HOME/sudo.log"
 env >>"$HOME/sudo.log"
-prompt=
+prompt=$SUDO_PROMPT
 while [ $# -gt 0 ]; do
     case $1 in
     -n) echo 'sudo: a password is required' >&2; exit 1 ;;
