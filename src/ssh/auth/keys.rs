@@ -136,6 +136,12 @@ fn read_small(path: &Path) -> Result<String, KeyFault> {
     std::fs::read_to_string(path).map_err(|error| unreadable(&error))
 }
 
+/// Whether a key in one of the PEM formats is encrypted: russh says so only of its own.
+fn says_encrypted(text: &str) -> bool {
+    let mut head = text.lines().take(4);
+    head.any(|line| line.contains("BEGIN ENCRYPTED PRIVATE KEY") || line.contains(",ENCRYPTED"))
+}
+
 fn load(path: &Path, prompt: PassphrasePrompt<'_>) -> Result<Arc<PrivateKey>, KeyFault> {
     use std::os::unix::fs::PermissionsExt as _;
     let data = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
@@ -145,11 +151,22 @@ fn load(path: &Path, prompt: PassphrasePrompt<'_>) -> Result<Arc<PrivateKey>, Ke
         return Err(KeyFault::Exposed(mode));
     }
     let text = read_small(path)?;
-    let key = match russh::keys::decode_secret_key(&text, None) {
+    let plain = if says_encrypted(&text) {
+        Err(russh::keys::Error::KeyIsEncrypted)
+    } else {
+        russh::keys::decode_secret_key(&text, None)
+    };
+    let key = match plain {
         Err(russh::keys::Error::KeyIsEncrypted) => {
             let passphrase = prompt(path).ok_or(KeyFault::Encrypted)?;
-            russh::keys::decode_secret_key(&text, Some(&passphrase))
-                .map_err(|_| KeyFault::WrongPassphrase)?
+            let opened = match super::pem::open(&text, &passphrase) {
+                Some(plain) => russh::keys::decode_secret_key(&plain, None),
+                None => russh::keys::decode_secret_key(&text, Some(&passphrase)),
+            };
+            opened.map_err(|error| {
+                tracing::debug!(key = %path.display(), %error, "an encrypted key");
+                KeyFault::WrongPassphrase
+            })?
         }
         other => other.map_err(|error| KeyFault::NotAKey(error.to_string()))?,
     };
@@ -157,4 +174,75 @@ fn load(path: &Path, prompt: PassphrasePrompt<'_>) -> Result<Arc<PrivateKey>, Ke
         return Err(KeyFault::SecurityKey);
     }
     Ok(Arc::new(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const PASSPHRASE: &str = "sesame street";
+
+    /// Makes a key with the real ssh-keygen and reads it.
+    fn made(dir: &Path, name: &str, args: &[&str]) -> Result<Arc<PrivateKey>, KeyFault> {
+        let path = dir.join(name);
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-C", "", "-f"])
+            .arg(&path)
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{name}: {made:?}");
+        let mut asked = 0;
+        let read = load(&path, &mut |_| {
+            asked += 1;
+            Some(PASSPHRASE.to_owned())
+        });
+        assert_eq!(asked, u32::from(args.contains(&PASSPHRASE)), "{name}");
+        read
+    }
+
+    #[test]
+    fn every_key_that_ssh_keygen_writes_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let kinds = [
+            ("ed25519", "256"),
+            ("ecdsa", "256"),
+            ("ecdsa", "384"),
+            ("ecdsa", "521"),
+            ("rsa", "2048"),
+        ];
+        let mut failed = Vec::new();
+        for (kind, bits) in kinds {
+            for format in ["RFC4716", "PEM", "PKCS8"] {
+                for passphrase in ["", PASSPHRASE] {
+                    let name = format!("{kind}-{bits}-{format}-{}", passphrase.len());
+                    let args = ["-t", kind, "-b", bits, "-m", format, "-N", passphrase];
+                    if let Err(fault) = made(dir.path(), &name, &args) {
+                        failed.push(format!("{name}: {fault}"));
+                    }
+                }
+            }
+        }
+        let ciphers = [
+            "3des-cbc",
+            "aes128-cbc",
+            "aes192-cbc",
+            "aes256-cbc",
+            "aes128-ctr",
+            "aes192-ctr",
+            "aes256-ctr",
+            "aes128-gcm@openssh.com",
+            "aes256-gcm@openssh.com",
+            "chacha20-poly1305@openssh.com",
+        ];
+        for cipher in ciphers {
+            let args = ["-t", "ed25519", "-Z", cipher, "-N", PASSPHRASE];
+            if let Err(fault) = made(dir.path(), cipher, &args) {
+                failed.push(format!("{cipher}: {fault}"));
+            }
+        }
+        assert_eq!(failed, Vec::<String>::new());
+    }
 }

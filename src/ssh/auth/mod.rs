@@ -5,6 +5,7 @@ mod keyring;
 mod keys;
 mod log_in;
 mod passwords;
+mod pem;
 
 pub use keyring::{AgentSockets, Keyring};
 pub(super) use keys::rsa_bits;
