@@ -25,6 +25,7 @@ LAB, LAB_STATE = REPOSITORY / "ci/lab", Path("/run/clawfleet-lab")
 OURSELVES = [sys.executable, "-B", __file__]
 CLAWFLEET = os.environ.get("CLAWFLEET", str(REPOSITORY / "target/release/clawfleet"))
 SSHD_PORT, GATEWAY_PORT, FANOUT = 2222, 18789, 64
+JUMP_FANOUT = 8
 PROBES, LOGINS = 15, 20  # how often the host's costs are taken
 PR_SET_CHILD_SUBREAPER = 36
 libc = ctypes.CDLL(None, use_errno=True)
@@ -255,6 +256,26 @@ def lab_comparison(count: int, rounds: int) -> None:
         print(f"Planted: {', '.join(f'{n} {name}' for name, n in planted)}.")
 
 
+def jump_comparison(count: int, rounds: int) -> None:
+    """All hosts but the first one, through the first one: one connection to it beside one for each host."""
+    with lab(count + 1) as (running, inventory, config):
+        jump, *hosts = running[: count + 1]
+        names = ", ".join(host["HOST"] for host in hosts)
+        text = inventory.read_text(encoding="utf-8")
+        # ssh's own file says how the jump is logged in to, and pins the key exchange of both hops.
+        text = text.replace("defaults: {", f"defaults: {{ssh: {{config: {config}}}, ", 1)
+        behind = f"  behind: {{hosts: [{names}], ssh: {{jump: [{jump['ADDRESS']}]}}}}\n"
+        inventory.write_text(text.replace("groups:\n", f"groups:\n{behind}", 1), encoding="utf-8")
+        addresses = inventory.with_name("addresses")
+        addresses.write_text("\n".join(host["ADDRESS"] for host in hosts))
+        check = check_and_clush(inventory, ["@behind"], config, "")["clawfleet check"]
+        # More at a time, and sshd's MaxStartups (10:30:100) turns some of them away.
+        xargs = ["xargs", "-a", str(addresses), f"-P{JUMP_FANOUT}", "-I%"]
+        ssh = [*xargs, "ssh", "-F", str(config), "-J", jump["ADDRESS"], "%", "true"]
+        tools = {"clawfleet check": check, f"xargs -P{JUMP_FANOUT} ssh -J true": ssh}
+        compare(f"{count} hosts of the lab behind one jump", tools, count, rounds)
+
+
 def started(leader: str, shell: str, script: str) -> tuple[int, int]:
     """How many processes came to be in one run, and how many programs they executed."""
     with TemporaryDirectory(dir="/run") as directory:
@@ -347,7 +368,7 @@ def main(*_: str) -> None:
     """Reads the command line; ci/bench has seen to everything else."""
     parser = argparse.ArgumentParser(prog="ci/bench")
     actions = parser.add_subparsers(dest="action", required=True)
-    for name, count in (("loopback", 200), ("lab", 30)):
+    for name, count in (("loopback", 200), ("lab", 30), ("jump", 30)):
         action = actions.add_parser(name)
         action.add_argument("count", metavar="N", nargs="?", type=int, default=count)
         action.add_argument("--rounds", type=int, default=5)
@@ -362,7 +383,7 @@ def main(*_: str) -> None:
     if wanted.action == "host":
         host_cost(wanted.host)
     else:
-        {"loopback": loopback, "lab": lab_comparison}[wanted.action](wanted.count, wanted.rounds)
+        {"loopback": loopback, "lab": lab_comparison, "jump": jump_comparison}[wanted.action](wanted.count, wanted.rounds)
 
 
 if __name__ == "__main__":

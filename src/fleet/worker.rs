@@ -104,7 +104,7 @@ async fn reach<T: Transport>(
     };
     // The operator's own checks have a time of their own, on top of the host's.
     let deadline = deadline + host.checks_limit();
-    let outcome = ask(host, &session, deadline, clock, run).await;
+    let outcome = by_way(ask(host, &session, deadline, clock, run).await, &session);
     session.close().await;
     outcome
 }
@@ -183,10 +183,29 @@ async fn ask<S: Session>(
     }
     clock.enter(Stage::Parse);
     // A check of the operator's that never ends is that check's failure, not the host's.
-    if frames.is_whole() {
+    // A connection that was lost meanwhile is the host's.
+    let lost = matches!(output.end, ExecEnd::Lost(_)) && !frames.ended;
+    if frames.is_whole() && !lost {
         HostOutcome::Observed(Box::new(facts))
     } else {
         partial(facts, &output)
+    }
+}
+
+/// Names the jump host whose loss ended a session, where that is why.
+fn by_way<S: Session>(outcome: HostOutcome, session: &S) -> HostOutcome {
+    let Some(jump) = session.lost_jump() else {
+        return outcome;
+    };
+    let behind = |error: HostError| HostError {
+        message: jump.words.clone(),
+        via: Some(jump.name.clone()),
+        ..error
+    };
+    match outcome {
+        HostOutcome::Partial(facts, error) => HostOutcome::Partial(facts, behind(error)),
+        HostOutcome::Failed(error) => HostOutcome::Failed(behind(error)),
+        other => other,
     }
 }
 

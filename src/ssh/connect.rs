@@ -532,6 +532,6 @@ impl Transport for SshTransport {
         let link = self
             .log_in(&host.ssh, &host.timeouts, &clock, &admission, Load::OneHost)
             .await?;
-        Ok(SshSession::new(link, clock, host))
+        Ok(SshSession::new(link, admission.jump, clock, host))
     }
 }

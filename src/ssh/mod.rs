@@ -81,6 +81,15 @@ pub trait Transport: Send + Sync {
     ) -> impl Future<Output = Result<Self::Session, HostOutcome>> + Send;
 }
 
+/// A jump host that was lost while hosts behind it were asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostJump {
+    /// Its name.
+    pub name: String,
+    /// What happened, as a sentence.
+    pub words: String,
+}
+
 /// One logged-in connection.
 pub trait Session: Send + Sync {
     /// Runs a command to its end, to the deadline or to its output cap, whichever comes first.
@@ -97,6 +106,11 @@ pub trait Session: Send + Sync {
         address: &str,
         port: u16,
     ) -> impl Future<Output = Result<Stream, ForwardError>> + Send;
+
+    /// Returns the jump host whose loss ended this session, with words for it, if that is why.
+    fn lost_jump(&self) -> Option<LostJump> {
+        None
+    }
 
     /// Says good-bye. Dropping a session without it is safe, only less polite.
     fn close(self) -> impl Future<Output = ()> + Send;

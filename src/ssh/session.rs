@@ -11,21 +11,33 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::Link;
 use super::exec::{Command, Conversation, ExecEnd, ExecOutput, Reply, append_capped};
-use super::{ForwardError, Session, StageClock, Stream};
-use crate::model::{Host, Stage};
+use super::{ForwardError, LostJump, Session, StageClock, Stream, words};
+use crate::model::{Host, Route, SshSettings, Stage};
 
 /// A logged-in SSH connection.
 pub struct SshSession {
     link: Link,
+    /// The jump host that carries it.
+    jump: Option<(Arc<Link>, Arc<SshSettings>)>,
     clock: Arc<StageClock>,
     channel_timeout: Duration,
     environment: Vec<(String, String)>,
 }
 
 impl SshSession {
-    pub(super) fn new(link: Link, clock: Arc<StageClock>, host: &Host) -> Self {
+    pub(super) fn new(
+        link: Link,
+        jump: Option<Arc<Link>>,
+        clock: Arc<StageClock>,
+        host: &Host,
+    ) -> Self {
+        let jump = match (&host.ssh.route, jump) {
+            (Route::Jump(settings), Some(link)) => Some((link, Arc::clone(settings))),
+            _ => None,
+        };
         Self {
             link,
+            jump,
             clock,
             channel_timeout: host.timeouts.channel,
             environment: host.ssh.environment.clone(),
@@ -201,6 +213,14 @@ impl Session for SshSession {
                 "the channel was not opened in time".into(),
             )),
         }
+    }
+
+    fn lost_jump(&self) -> Option<LostJump> {
+        let (link, settings) = self.jump.as_ref()?;
+        link.handle.is_closed().then(|| LostJump {
+            name: settings.name.clone(),
+            words: words::lost_jump(settings, link),
+        })
     }
 
     async fn close(self) {

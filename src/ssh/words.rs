@@ -53,6 +53,16 @@ pub(super) fn of_jump(jump: &SshSettings, outcome: HostOutcome) -> HostOutcome {
     }
 }
 
+/// A jump host was lost that worked.
+pub(super) fn lost_jump(jump: &SshSettings, link: &Link) -> String {
+    let why = link.goodbye().map(|why| format!(": {why}"));
+    format!(
+        "the connection to jump host {} was lost{}",
+        target(jump),
+        why.unwrap_or_default()
+    )
+}
+
 /// A jump host did not connect us to the next one.
 pub(super) fn not_forwarded(
     settings: &SshSettings,
@@ -77,12 +87,13 @@ pub(super) fn not_forwarded(
         Some(other) => HostOutcome::Unreachable(clock.error(format!(
             "jump host {by} opens no channel to {to}: {other:?}"
         ))),
-        None if link.handle.is_closed() => HostOutcome::Unreachable(clock.error(format!(
-            "the connection to jump host {by} was lost{}",
-            link.goodbye()
-                .map(|why| format!(": {why}"))
-                .unwrap_or_default()
-        ))),
+        None if link.handle.is_closed() => {
+            let error = clock.error(lost_jump(jump, link));
+            HostOutcome::Unreachable(HostError {
+                via: Some(jump.name.clone()),
+                ..error
+            })
+        }
         None => HostOutcome::TimedOut(clock.error(format!(
             "no answer to the TCP connect that jump host {by} makes to {to}"
         ))),
@@ -256,35 +267,46 @@ pub(super) fn log_in_failed(
         .ok()
         .and_then(|mut learned| learned.goodbye.take());
     match error {
-        LogInError::Refused(Refusal {
-            offered,
-            unusable,
-            methods,
-        }) => {
-            let mut message = format!("{} refused {}", settings.user, offered.join(", "));
-            if methods.is_empty() {
-                message = format!(
-                    "the server closed the connection during the login{}",
-                    goodbye
-                        .map(|words| format!(": {words}"))
-                        .unwrap_or_default()
-                );
-            } else if methods != "publickey" {
-                message += &format!("; the server takes {methods}");
-            }
-            for fault in unusable {
-                message += &format!("; not offered: {fault}");
-            }
-            HostOutcome::AuthFailed(clock.error(message).hint(format!(
-                "check that {}'s authorized_keys on the host holds one of these keys",
-                settings.user
-            )))
+        LogInError::Refused(refusal) => {
+            HostOutcome::AuthFailed(refused(settings, clock, &refusal, goodbye))
         }
         LogInError::Lost(why) => HostOutcome::AuthFailed(clock.error(format!(
             "the connection ended during the login: {}",
             goodbye.unwrap_or(why)
         ))),
     }
+}
+
+fn refused(
+    settings: &SshSettings,
+    clock: &StageClock,
+    refusal: &Refusal,
+    goodbye: Option<String>,
+) -> HostError {
+    let user = &settings.user;
+    let mut message = if refusal.hung_up {
+        let why = goodbye.map(|words| format!(": {words}"));
+        format!(
+            "the server closed the connection during the login{}",
+            why.unwrap_or_default()
+        )
+    } else if refusal.offered.is_empty() {
+        format!("nothing could be offered to log in as {user}")
+    } else {
+        format!("{user} refused {}", refusal.offered.join(", "))
+    };
+    if !refusal.methods.is_empty() && refusal.methods != "publickey" {
+        message += &format!("; the server takes {}", refusal.methods);
+    }
+    for fault in &refusal.unusable {
+        message += &format!("; not offered: {fault}");
+    }
+    let hint = if refusal.keys {
+        format!("check that {user}'s authorized_keys on the host holds one of these keys")
+    } else {
+        format!("try `ssh` as {user} by hand: what does it ask?")
+    };
+    clock.error(message).hint(hint)
 }
 
 fn quoted(word: &str) -> String {

@@ -340,7 +340,7 @@ fn a_proxy_command_for_twenty_hosts_through_an_sshd_that_takes_three_at_once() {
     let _turn = hosts(21);
     let all = names(1..=21);
     let jump = &all[..1];
-    let _changed = change(jump, &["ssh-few"]);
+    let changed = change(jump, &["ssh-few"]);
     let proxy = format!(
         "ssh -F none -i {KEY} -o UserKnownHostsFile={KNOWN} -o BatchMode=yes -W %h:%p root@{}",
         address(&jump[0])
@@ -353,6 +353,7 @@ fn a_proxy_command_for_twenty_hosts_through_an_sshd_that_takes_three_at_once() {
     );
     assert_eq!(seen.names().len(), 20);
     seen.all_observed();
+    drop(changed);
     lab(&["down", "--from", &(FIRST + FEW).to_string()]);
 }
 
@@ -419,7 +420,7 @@ fn a_jump_that_is_lost_in_the_middle_is_named_and_nothing_hangs() {
     });
     assert!(seen.took < Duration::from_secs(15), "{:?}", seen.took);
     for name in slow {
-        seen.failed(name, "partial exec", &["connection", "lost"]);
+        seen.failed(name, "partial exec", &["connection"]);
     }
     for name in quick {
         assert!(seen.is_observed(name), "{}", seen.told(name));
@@ -643,10 +644,12 @@ fn a_password_logs_in_by_either_method_and_after_a_key() {
     );
 
     let steps = change(&all[..1], &["ssh-two-steps"]);
+    let journal = "Accepted keyboard-interactive/pam for pat";
+    let before = logged(&all[0], journal);
     by_password(&all[..1], "", PASSWORD)
         .check("all")
         .all_observed();
-    assert_eq!(logged(&all[0], "Partial publickey for pat"), 1);
+    assert_eq!(logged(&all[0], journal), before + 1, "the second step");
     let seen = by_password(&all[..1], NO_KEY, PASSWORD).check("all");
     seen.failed(&all[0], "auth-failed auth", &["publickey"]);
     drop(steps);
@@ -736,10 +739,11 @@ fn authorize(host: &str, keys: &str) {
     tell_sshd(host, "AuthorizedKeysFile /etc/ssh/variant-keys");
 }
 
+/// Servers end a login after six tries, and newer ones shut addresses out that fail so often.
 #[test]
 fn the_right_one_of_eight_keys_of_an_agent() {
     let _turn = hosts(FEW);
-    let all = names(1..=1);
+    let all = names(1..=2);
     let _changed = change(&all, &["ssh-startups"]);
     let settings =
         |more: &str| inventory(&all, &format!("user: root, known_hosts: {KNOWN}, {more}"));
@@ -748,25 +752,26 @@ fn the_right_one_of_eight_keys_of_an_agent() {
     for number in 1..=8 {
         let public = controller.key(&format!("key{number}"), "ed25519");
         controller.ssh_add(&format!("key{number}"));
-        if number == 6 {
-            authorize(&all[0], &public);
+        match number {
+            6 => authorize(&all[0], &public),
+            7 => authorize(&all[1], &public),
+            _ => {}
         }
     }
-    tell_sshd(&all[0], "MaxAuthTries 6");
-    // Not all are tried: newer servers shut addresses out that fail so often.
+    for name in &all {
+        tell_sshd(name, "MaxAuthTries 6");
+    }
+    // As far as ssh gets, and no further.
     let seen = controller.check("all");
-    seen.failed(
-        &all[0],
-        "auth-failed auth",
-        &["agent key key1", "3 more", "IdentitiesOnly"],
-    );
+    assert!(seen.is_observed(&all[0]), "{}", seen.told(&all[0]));
+    seen.failed(&all[1], "auth-failed auth", &["2 more", "IdentitiesOnly"]);
     // A public key is enough to say which one of the agent's it is.
     let named = format!(
         "identity: {}, ssh: {{config: none, options: {{IdentitiesOnly: \"yes\"}}}}",
-        controller.path("key6.pub")
+        controller.path("key7.pub")
     );
     controller.write("inventory.yaml", &settings(&named));
-    controller.check("all").all_observed();
+    assert!(controller.check(&all[1]).is_observed(&all[1]));
     // What logged in once is offered first.
     controller.write("inventory.yaml", &settings("ssh: {config: none}"));
     controller.check("all").all_observed();
@@ -777,7 +782,7 @@ fn the_right_one_of_eight_keys_of_an_agent() {
 fn the_passphrase_of_a_key_is_asked_once_for_ten_hosts() {
     let _turn = hosts(10);
     let all = names(1..=10);
-    let _changed = change(&all, &["ssh-startups"]);
+    let changed = change(&all, &["ssh-startups"]);
     let controller = Controller::new("");
     controller.ssh_keygen(&[
         "-t", "ed25519", "-N", "Birne 9", "-C", "locked", "-f", "locked",
@@ -809,22 +814,20 @@ fn the_passphrase_of_a_key_is_asked_once_for_ten_hosts() {
     let mut input = terminal.stdin.take().unwrap();
     let mut output = terminal.stdout.take().unwrap();
     let mut shown = Vec::new();
-    let mut answered = 0;
+    let mut answered = false;
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = output.read(&mut buffer) {
         shown.extend_from_slice(&buffer[..count]);
-        let asked = String::from_utf8_lossy(&shown)
-            .matches("Passphrase for")
-            .count();
-        if asked > answered {
-            answered = asked;
+        if !answered && String::from_utf8_lossy(&shown).contains("Passphrase for") {
+            answered = true;
             input.write_all(b"Birne 9\n").unwrap();
         }
     }
     drop(input);
     let status = terminal.wait().unwrap();
     let shown = String::from_utf8_lossy(&shown).into_owned();
-    assert_eq!(answered, 1, "{shown}");
+    // Once answered, the question is shown as such.
+    assert_eq!(shown.matches("[hidden]").count(), 1, "{shown}");
     assert!(!shown.contains("Birne 9"), "{shown}");
     let report = Output {
         status,
@@ -834,6 +837,7 @@ fn the_passphrase_of_a_key_is_asked_once_for_ten_hosts() {
     let seen = Seen::of(&report, begin);
     assert_eq!(seen.names().len(), 10);
     seen.all_observed();
+    drop(changed);
     lab(&["down", "--from", &(FIRST + FEW).to_string()]);
 }
 
@@ -1057,17 +1061,17 @@ fn certificates_of_hosts_count_as_far_as_ssh_believes_them() {
     let refused = "host-key-rejected ";
     seen.failed(
         &all[1],
-        &format!("{refused}kex"),
+        &format!("{refused}host-key"),
         &["certificate does not vouch for it", "elsewhere.example"],
     );
     seen.failed(
         &all[2],
-        &format!("{refused}kex"),
+        &format!("{refused}host-key"),
         &["certificate does not vouch for it", "expired"],
     );
     seen.failed(
         &all[3],
-        &format!("{refused}kex"),
+        &format!("{refused}host-key"),
         &["certificate is revoked at", "krl"],
     );
 }
@@ -1098,11 +1102,11 @@ fn a_host_is_known_by_whichever_key_and_a_changed_one_never_passes() {
         check(&keys(&mine, kind), "").0.all_observed();
     }
     let (seen, _) = check("", "");
-    seen.failed(&all[0], "host-key-rejected kex", &["unknown host key"]);
+    seen.failed(&all[0], "host-key-rejected host-key", &["unknown host key"]);
     let strange = keys(&other, "").replace(&other, &mine);
     for strict in ["accept-new", "\"no\"", "\"yes\"", "ask"] {
         let (seen, controller) = check(&strange, &format!("StrictHostKeyChecking: {strict}"));
-        seen.failed(&all[0], "host-key-rejected kex", &["HOST KEY CHANGED"]);
+        seen.failed(&all[0], "host-key-rejected host-key", &["HOST KEY CHANGED"]);
         assert_eq!(
             std::fs::read_to_string(controller.path("known_hosts")).unwrap(),
             strange
@@ -1142,11 +1146,7 @@ const GENERAL: &str = "Host *\n User root\n IdentityFile @KEY@\n UserKnownHostsF
 /// Files of ssh_config, each with the name that is asked for. @1@ … are the addresses of the hosts.
 const FILES: [(&str, &str, &str); 18] = [
     ("an alias", "web", "Host web\n HostName @1@\n"),
-    (
-        "a pattern and a token",
-        "n.lab",
-        "Host *.lab\n HostName @2@\n User %r\n",
-    ),
+    ("a pattern", "n.lab", "Host *.lab\n HostName @2@\n"),
     (
         "a pattern with a negation",
         "web2",
@@ -1272,5 +1272,5 @@ fn a_host_is_observed_exactly_where_ssh_gets_there() {
         );
         worked += usize::from(ssh.status.success());
     }
-    assert_eq!(worked, 12, "of {}", FILES.len());
+    assert_eq!(worked, 11, "of {}", FILES.len());
 }

@@ -50,8 +50,12 @@ pub(in crate::ssh) struct Refusal {
     pub(in crate::ssh) offered: Vec<String>,
     /// What was not, and why.
     pub(in crate::ssh) unusable: Vec<String>,
-    /// The ways in that the server still names; none if it hung up.
+    /// The ways in that the server still names.
     pub(in crate::ssh) methods: String,
+    /// Whether the server ended the connection.
+    pub(in crate::ssh) hung_up: bool,
+    /// Whether a key was offered.
+    pub(in crate::ssh) keys: bool,
 }
 
 enum Answer {
@@ -124,6 +128,7 @@ impl<'a> LogIn<'a> {
         if let Some(remaining) = &self.remaining {
             let names: Vec<String> = remaining.iter().map(String::from).collect();
             self.refusal.methods = names.join(",");
+            self.refusal.hung_up = names.is_empty();
         }
         Err(LogInError::Refused(self.refusal))
     }
@@ -152,6 +157,7 @@ impl<'a> LogIn<'a> {
     async fn by_keys(&mut self) -> Result<Step, LogInError> {
         while let Some(offer) = self.keys.next() {
             let (name, fingerprint) = (offer.name.clone(), offer.fingerprint());
+            self.refusal.keys = true;
             let answer = self.offer(offer).await?;
             if matches!(answer, Answer::Welcome) {
                 self.keyring.worked(self.settings, fingerprint);
@@ -194,7 +200,8 @@ impl<'a> LogIn<'a> {
             let accepted = match &answer {
                 Answer::Welcome => true,
                 Answer::Refused { partial, .. } => *partial,
-                Answer::NotTried(_) => false,
+                // Whoever asks for more after the password took it.
+                Answer::NotTried(_) => true,
             };
             password.answered(attempt, accepted);
             // Once is enough: the same word would be as wrong a second time.
@@ -295,13 +302,7 @@ impl<'a> LogIn<'a> {
                     said = true;
                     vec![password.expose().to_owned()]
                 }
-                [first, ..] => {
-                    let question: String = first.prompt.trim().chars().take(80).collect();
-                    let why = format!(
-                        "the server asks `{question}`, which nobody can answer for a whole fleet"
-                    );
-                    return Ok((Answer::NotTried(why), said));
-                }
+                [first, ..] => return Ok((Answer::NotTried(unanswered(&first.prompt)), said)),
             };
             reply = self
                 .session
@@ -326,6 +327,17 @@ enum Step {
 pub(in crate::ssh) fn asks_password(prompt: &str) -> bool {
     let prompt = prompt.to_lowercase();
     PASSWORD_WORDS.iter().any(|word| prompt.contains(word))
+}
+
+/// Says why a question has no answer. PAM puts its notices in front of it.
+fn unanswered(prompt: &str) -> String {
+    let lower = prompt.to_lowercase();
+    if lower.contains("change your password") || lower.contains("expired") {
+        return "the password has expired and must be changed at a login by hand".to_owned();
+    }
+    let question = prompt.lines().map(str::trim).rfind(|line| !line.is_empty());
+    let question: String = question.unwrap_or_default().chars().take(80).collect();
+    format!("the server asks `{question}`, which nobody can answer for a whole fleet")
 }
 
 fn lost(error: russh::Error) -> LogInError {
