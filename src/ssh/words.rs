@@ -295,7 +295,9 @@ fn refused(
     } else {
         format!("{user} refused {}", refusal.offered.join(", "))
     };
-    if !refusal.methods.is_empty() && refusal.methods != "publickey" {
+    // That a server takes keys is no news to somebody whose keys it refused.
+    let news = refusal.methods != "publickey" || !refusal.keys;
+    if !refusal.methods.is_empty() && news {
         message += &format!("; the server takes {}", refusal.methods);
     }
     for fault in &refusal.unusable {

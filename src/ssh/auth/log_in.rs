@@ -207,7 +207,12 @@ impl<'a> LogIn<'a> {
             // Once is enough: the same word would be as wrong a second time.
             self.password = None;
         }
-        Ok(self.note(format!("the password ({})", method.id()), answer))
+        let name = if said {
+            format!("the password ({})", method.id())
+        } else {
+            format!("{}, before any question", method.id())
+        };
+        Ok(self.note(name, answer))
     }
 
     /// Notes an answer for the error that may follow.
