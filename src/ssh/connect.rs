@@ -218,21 +218,18 @@ impl SshTransport {
         self.keep_new_key(settings, &server, &handshake.learned)
             .await;
         clock.enter(Stage::Auth);
-        let log_in = LogIn::new(&self.keyring, settings, &mut handle).run();
-        match timeout(timeouts.auth, log_in).await {
-            Ok(Ok(())) => Ok(Link {
+        let log_in = LogIn::new(&self.keyring, settings, &mut handle, timeouts.auth);
+        match log_in.run().await {
+            Ok(()) => Ok(Link {
                 handle,
                 learned: handshake.learned,
                 _hang_up: hang_up,
             }),
-            Ok(Err(error)) => Err(Trouble::Ended(words::log_in_failed(
+            Err(error) => Err(Trouble::Ended(words::log_in_failed(
                 settings,
                 clock,
                 &handshake.learned,
                 error,
-            ))),
-            Err(_) => Err(Trouble::Ended(HostOutcome::TimedOut(
-                clock.error("the login was not answered in time"),
             ))),
         }
     }

@@ -270,6 +270,9 @@ pub(super) fn log_in_failed(
         LogInError::Refused(refusal) => {
             HostOutcome::AuthFailed(refused(settings, clock, &refusal, goodbye))
         }
+        LogInError::TimedOut => {
+            HostOutcome::TimedOut(clock.error("the login was not answered in time"))
+        }
         LogInError::Lost(why) => HostOutcome::AuthFailed(clock.error(format!(
             "the connection ended during the login: {}",
             goodbye.unwrap_or(why)

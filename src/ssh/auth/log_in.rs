@@ -8,6 +8,9 @@ use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, signature};
 use russh::{MethodKind, MethodSet};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 
 use super::agent::SignError;
 use super::keyring::{Holder, Keyring, Offer};
@@ -41,6 +44,8 @@ pub(in crate::ssh) enum LogInError {
     Refused(Refusal),
     /// The connection ended.
     Lost(String),
+    /// The server did not answer in time.
+    TimedOut,
 }
 
 /// What was offered in vain.
@@ -73,6 +78,7 @@ pub(in crate::ssh) struct LogIn<'a> {
     keys: std::vec::IntoIter<Offer>,
     remaining: Option<MethodSet>,
     password: Option<Arc<LoginPassword>>,
+    deadline: Instant,
 }
 
 impl<'a> LogIn<'a> {
@@ -80,6 +86,7 @@ impl<'a> LogIn<'a> {
         keyring: &'a Keyring,
         settings: &'a SshSettings,
         session: &'a mut Handle<Handler>,
+        limit: Duration,
     ) -> Self {
         let offers = keyring.offers(settings);
         let mut refusal = Refusal {
@@ -100,6 +107,7 @@ impl<'a> LogIn<'a> {
             keys: offers.keys.into_iter(),
             remaining: None,
             password: keyring.passwords.for_login(&settings.name).cloned(),
+            deadline: Instant::now() + limit,
         }
     }
 
@@ -158,7 +166,9 @@ impl<'a> LogIn<'a> {
         while let Some(offer) = self.keys.next() {
             let (name, fingerprint) = (offer.name.clone(), offer.fingerprint());
             self.refusal.keys = true;
-            let answer = self.offer(offer).await?;
+            let answer = timeout_at(self.deadline, self.offer(offer))
+                .await
+                .map_err(|_| LogInError::TimedOut)??;
             if matches!(answer, Answer::Welcome) {
                 self.keyring.worked(self.settings, fingerprint);
             }
@@ -177,7 +187,10 @@ impl<'a> LogIn<'a> {
         let Some(password) = self.password.clone() else {
             return Ok(Step::No);
         };
+        // Waiting for other hosts is none of this server's time.
+        let begin = Instant::now();
         let attempt = password.attempt().await;
+        self.deadline += begin.elapsed();
         if matches!(attempt, Attempt::GivenUp) {
             self.refusal.unusable.push(
                 "the password: other hosts refused it, and one more failure may lock the account"
@@ -186,14 +199,21 @@ impl<'a> LogIn<'a> {
             self.password = None;
             return Ok(Step::No);
         }
+        let deadline = self.deadline;
         let (answer, said) = match method {
-            AuthMethod::KeyboardInteractive => self.questions(password.secret()).await?,
+            AuthMethod::KeyboardInteractive => {
+                timeout_at(self.deadline, self.questions(password.secret()))
+                    .await
+                    .map_err(|_| LogInError::TimedOut)??
+            }
             _ => {
                 let user = self.settings.user.clone();
                 let sent = self
                     .session
                     .authenticate_password(user, password.secret().expose());
-                (answer_of(sent.await.map_err(lost)?), true)
+                let sent = timeout_at(deadline, sent).await;
+                let sent = sent.map_err(|_| LogInError::TimedOut)?;
+                (answer_of(sent.map_err(lost)?), true)
             }
         };
         if said {

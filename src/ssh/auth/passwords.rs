@@ -1,9 +1,11 @@
 //! Passwords, and the care that a wrong one locks no account on three hundred hosts.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use crate::model::{Host, Secret, SecretSource, Secrets};
 
@@ -11,17 +13,25 @@ use crate::model::{Host, Secret, SecretSource, Secrets};
 /// three to five failures in all, on however many hosts they happen.
 const REFUSALS: u32 = 2;
 
+/// How long a host may keep the others waiting for its answer. A wrong password is answered late on
+/// purpose, after two to three seconds; a host that hangs is not waited for.
+const LEASE: Duration = Duration::from_secs(5);
+
 /// One password of a run, and how hosts took it.
 #[derive(Debug)]
 pub struct LoginPassword {
     secret: Secret,
     trials: Mutex<Trials>,
-    proven: std::sync::atomic::AtomicBool,
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Trials {
+    proven: bool,
     refused: u32,
+    /// Who tries it now, before any host took it, and since when.
+    trying: Option<(u64, Instant)>,
+    tries: u64,
 }
 
 /// The right to try a password.
@@ -34,8 +44,24 @@ pub enum Attempt<'a> {
     GivenUp,
 }
 
-/// A try before which no host took the password.
-pub struct FirstAttempt<'a>(MutexGuard<'a, Trials>);
+/// A try before which no host took the password. Dropped without an answer it is no try.
+pub struct FirstAttempt<'a> {
+    password: &'a LoginPassword,
+    number: u64,
+}
+
+impl Drop for FirstAttempt<'_> {
+    fn drop(&mut self) {
+        self.password.change(|trials| {
+            if trials
+                .trying
+                .is_some_and(|(number, _)| number == self.number)
+            {
+                trials.trying = None;
+            }
+        });
+    }
+}
 
 impl LoginPassword {
     /// Keeps a password.
@@ -43,7 +69,7 @@ impl LoginPassword {
         Self {
             secret,
             trials: Mutex::default(),
-            proven: false.into(),
+            changed: Notify::new(),
         }
     }
 
@@ -54,28 +80,52 @@ impl LoginPassword {
 
     /// Waits for the right to try it.
     pub async fn attempt(&self) -> Attempt<'_> {
-        use std::sync::atomic::Ordering::Relaxed;
-        if self.proven.load(Relaxed) {
-            return Attempt::Proven;
-        }
-        let trials = self.trials.lock().await;
-        if self.proven.load(Relaxed) {
-            Attempt::Proven
-        } else if trials.refused >= REFUSALS {
-            Attempt::GivenUp
-        } else {
-            Attempt::First(FirstAttempt(trials))
+        loop {
+            // Before the look, so that no change between the two is missed.
+            let changed = self.changed.notified();
+            let wait = {
+                let mut trials = self.lock();
+                if trials.proven {
+                    return Attempt::Proven;
+                }
+                if trials.refused >= REFUSALS {
+                    return Attempt::GivenUp;
+                }
+                match trials.trying {
+                    Some((_, since)) if since.elapsed() < LEASE => since + LEASE,
+                    _ => {
+                        trials.tries += 1;
+                        let number = trials.tries;
+                        trials.trying = Some((number, Instant::now()));
+                        return Attempt::First(FirstAttempt {
+                            password: self,
+                            number,
+                        });
+                    }
+                }
+            };
+            let _ = timeout_at(wait, changed).await;
         }
     }
 
     /// Notes how a host took it. What was never asked for is no answer and is not noted.
     pub fn answered(&self, attempt: Attempt<'_>, accepted: bool) {
-        if accepted {
-            self.proven
-                .store(true, std::sync::atomic::Ordering::Relaxed);
-        } else if let Attempt::First(mut first) = attempt {
-            first.0.refused += 1;
-        }
+        self.change(|trials| {
+            if accepted {
+                trials.proven = true;
+            } else if matches!(attempt, Attempt::First(_)) {
+                trials.refused += 1;
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Trials)) {
+        change(&mut self.lock());
+        self.changed.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Trials> {
+        self.trials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,6 +186,21 @@ mod tests {
             password.answered(attempt, false);
         }
         assert!(matches!(password.attempt().await, Attempt::GivenUp));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_never_answers_keeps_the_others_waiting_for_a_moment_only() {
+        let password = LoginPassword::new(Secret::new("x".to_owned()));
+        let hangs = password.attempt().await;
+        let begin = Instant::now();
+        let next = password.attempt().await;
+        assert!(matches!(next, Attempt::First(_)));
+        assert!(begin.elapsed() >= LEASE && begin.elapsed() < 2 * LEASE);
+        // The late end of the first is not the end of the second's turn.
+        drop(hangs);
+        assert!(password.lock().trying.is_some());
+        password.answered(next, true);
+        assert!(matches!(password.attempt().await, Attempt::Proven));
     }
 
     #[tokio::test]
