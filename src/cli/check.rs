@@ -14,7 +14,7 @@ use crate::model::{
     Host, HostObservation, HostReport, Report, Secrets, SshSettings, TransportKind, Verdict,
 };
 use crate::report::{Progress, checks_json, checks_table, render_json, render_table};
-use crate::ssh::{Keyring, LocalTransport, Passwords, SshTransport};
+use crate::ssh::{Keyring, LocalTransport, Passwords, ProxyShell, SshTransport};
 use crate::store::LastRunRecord;
 
 pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError> {
@@ -39,7 +39,15 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError>
         handshakes: args.handshakes.into(),
     }
     .within(files);
-    let report = observe(context, &hosts, limits, secrets, passwords)?;
+    let given = Given {
+        secrets,
+        passwords,
+        proxies: ProxyShell {
+            shell: context.shell.clone(),
+            without: connection::secret_names(&inventory),
+        },
+    };
+    let report = observe(context, &hosts, limits, given)?;
     context.remember(&last_run(&report, &path));
     let text = match context.format {
         Format::Table => render_table(&report, context.view),
@@ -69,24 +77,35 @@ fn list(context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Clean)
 }
 
+/// What a run is given beside its hosts.
+struct Given {
+    secrets: Secrets,
+    passwords: Arc<Passwords>,
+    proxies: ProxyShell,
+}
+
 /// One thread is enough: a thousand hosts cost about a second of it, and a second thread would
 /// raise the cost of each by a fifth.
 fn observe(
     context: &Context,
     hosts: &[Arc<Host>],
     limits: Limits,
-    secrets: Secrets,
-    passwords: Arc<Passwords>,
+    given: Given,
 ) -> Result<Report, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::Machine(format!("the runtime does not start: {error}")))?;
+    let Given {
+        secrets,
+        passwords,
+        proxies,
+    } = given;
     let started_at = jiff::Timestamp::now();
     let begin = std::time::Instant::now();
     let cancel = Cancel::default();
     let observations = runtime.block_on(async {
-        let transport = Arc::new(transport(context, hosts, Arc::clone(&passwords)).await);
+        let transport = Arc::new(transport(context, hosts, Arc::clone(&passwords), proxies).await);
         let secrets = RunSecrets::new(secrets, passwords);
         let signals = tokio::spawn(listen_for_interrupts(cancel.clone()));
         let names = hosts.iter().map(|host| host.name.clone()).collect();
@@ -137,6 +156,7 @@ async fn transport(
     context: &Context,
     hosts: &[Arc<Host>],
     passwords: Arc<Passwords>,
+    proxies: ProxyShell,
 ) -> AnyTransport {
     let settings: Vec<&SshSettings> = hosts
         .iter()
@@ -152,7 +172,7 @@ async fn transport(
         &mut prompt,
     )
     .await;
-    let ssh = SshTransport::new(keyring, &settings, context.shell.clone());
+    let ssh = SshTransport::new(keyring, &settings, proxies);
     for note in ssh.take_notes() {
         context.note(&note);
     }

@@ -1,6 +1,6 @@
 //! Connections as OpenSSH's files and the inventory make them together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
@@ -26,6 +26,7 @@ impl Connections {
             .iter()
             .map(|host| (host.name.clone(), host.ssh_request.options.clone()))
             .collect();
+        machine.secret_names = secret_names(inventory);
         Self {
             machine,
             configs: BTreeMap::new(),
@@ -103,6 +104,22 @@ impl Connections {
             names.join(", ")
         ))
     }
+}
+
+/// Returns the environment variables that the inventory names as holding a secret. They are for
+/// clawfleet alone: no host and no proxy command gets them.
+pub(super) fn secret_names(inventory: &Inventory) -> BTreeSet<String> {
+    let sources = inventory.hosts.iter().flat_map(|host| {
+        let tokens = host.services().map(|service| service.token.as_ref());
+        let passwords = [host.password.as_ref(), host.privilege.password.as_ref()];
+        tokens.chain(passwords).flatten().collect::<Vec<_>>()
+    });
+    sources
+        .filter_map(|source| match source {
+            SecretSource::Env(name) => Some(name.clone()),
+            SecretSource::Command(_) | SecretSource::Asked(_) => None,
+        })
+        .collect()
 }
 
 fn sets_tcp_timeout(inventory: &Inventory, index: usize) -> bool {

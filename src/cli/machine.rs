@@ -1,6 +1,6 @@
 //! What OpenSSH's configuration may ask of this machine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::CStr;
 use std::fs;
 use std::net::ToSocketAddrs as _;
@@ -20,6 +20,8 @@ pub(super) struct Machine {
     pub(super) bastion: Bastion,
     /// What the inventory says of its hosts' connections, by their names.
     pub(super) hosts: HashMap<String, Vec<SshOption>>,
+    /// Environment variables that hold secrets: no `SendEnv *` is to send them.
+    pub(super) secret_names: BTreeSet<String>,
     shell: PathBuf,
 }
 
@@ -36,6 +38,7 @@ impl Machine {
                 host_name: CStr::to_string_lossy(node.nodename()).into_owned(),
             },
             hosts: HashMap::new(),
+            secret_names: BTreeSet::new(),
             shell: shell.to_owned(),
         }
     }
@@ -107,6 +110,7 @@ impl World for Machine {
     fn env_all(&self) -> Vec<(String, String)> {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| !self.secret_names.contains(name))
             .collect()
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use super::host_keys::{
 };
 use super::jump::{Jumps, through};
 use super::negotiate;
-use super::proxy::{self, Complaint};
+use super::proxy::{self, Complaint, ProxyShell};
 use super::session::SshSession;
 use super::wire::{HangUp, Load, Wire};
 use super::words;
@@ -43,8 +42,7 @@ pub struct SshTransport {
     pub(super) keyring: Keyring,
     known_hosts: HashMap<HostKeyPolicy, Arc<KnownHosts>>,
     notes: Mutex<Vec<String>>,
-    /// The user's shell, which runs proxy commands.
-    shell: PathBuf,
+    proxies: ProxyShell,
     pub(super) jumps: Jumps,
     gates: Mutex<HashMap<String, Gate>>,
 }
@@ -80,7 +78,7 @@ pub struct Admission {
 
 impl SshTransport {
     /// Reads the host key files of these connections.
-    pub fn new(keyring: Keyring, settings: &[&SshSettings], shell: PathBuf) -> Self {
+    pub fn new(keyring: Keyring, settings: &[&SshSettings], proxies: ProxyShell) -> Self {
         let mut store = HostKeyStore::default();
         let mut known_hosts: HashMap<HostKeyPolicy, Arc<KnownHosts>> = HashMap::new();
         for one in settings {
@@ -93,7 +91,7 @@ impl SshTransport {
             keyring,
             known_hosts,
             notes: Mutex::new(store.notes()),
-            shell,
+            proxies,
             jumps: Jumps::default(),
             gates: Mutex::default(),
         }
@@ -294,10 +292,10 @@ impl SshTransport {
             }
             Route::Command { line, .. } => {
                 clock.enter(Stage::Tcp);
-                let (proxy, complaint) = proxy::start(&self.shell, line).map_err(|error| {
+                let (proxy, complaint) = proxy::start(&self.proxies, line).map_err(|error| {
                     HostOutcome::Unreachable(clock.error(format!(
                         "ProxyCommand does not start: {}: {}",
-                        self.shell.display(),
+                        self.proxies.shell.display(),
                         io_words(&error)
                     )))
                 })?;

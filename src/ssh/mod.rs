@@ -36,6 +36,7 @@ pub use host_keys::{
     NewEntry, Place, RevokedBy, RevokedKeys, RevokedThing, ServerName, enrol,
 };
 pub use local::LocalTransport;
+pub use proxy::ProxyShell;
 pub use session::SshSession;
 
 use crate::model::{Host, HostOutcome};

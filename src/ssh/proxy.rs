@@ -1,7 +1,8 @@
 //! ProxyCommand: a child process whose standard input and output are the connection.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -27,9 +28,22 @@ pub(super) struct Proxy {
     _child: Child,
 }
 
+/// How proxy commands are run.
+#[derive(Debug, Clone)]
+pub struct ProxyShell {
+    /// The user's shell.
+    pub shell: PathBuf,
+    /// Environment variables that it does not get, because they hold secrets.
+    pub without: BTreeSet<String>,
+}
+
 /// Starts a command as ssh does: by the user's shell, which `exec` replaces.
-pub(super) fn start(shell: &Path, line: &str) -> io::Result<(Proxy, Complaint)> {
-    let mut child = Command::new(shell)
+pub(super) fn start(with: &ProxyShell, line: &str) -> io::Result<(Proxy, Complaint)> {
+    let mut command = Command::new(&with.shell);
+    for name in &with.without {
+        command.env_remove(name);
+    }
+    let mut child = command
         .arg("-c")
         .arg(format!("exec {line}"))
         .stdin(Stdio::piped())

@@ -191,3 +191,33 @@ fn a_jump_that_is_a_host_of_the_inventory_is_that_host() {
     // Once as itself, once as the way to the other.
     assert_eq!(jump.accepted(), 2);
 }
+
+#[test]
+fn a_secret_of_the_environment_goes_to_no_host_and_to_no_proxy() {
+    let mut lab = Lab::new();
+    let behaviour = Behaviour::default();
+    let server = lab.fake(behaviour.clone());
+    let script = lab.write_program(
+        "proxy",
+        "proxy",
+        "#!/bin/bash\nenv >\"$HOME/proxy-env\"\nexec 3<>/dev/tcp/$1/$2; cat <&3 & cat >&3; kill $!\n",
+    );
+    let settings = format!(
+        "password: {{env: LOGIN_SECRET}}, ssh: {{options: {{SendEnv: \"*\", SetEnv: SET_BY=us, ProxyCommand: \"{}/proxy %h %p\"}}}}",
+        script.display()
+    );
+    lab.add("one", server.port, &settings);
+    let mut command = lab.command(&["--format", "json", "check", "all"]);
+    command.env("LOGIN_SECRET", "sesame").env("HARMLESS", "yes");
+    program::run(command).exits(0);
+    let sent = behaviour.environment.lock().unwrap().clone();
+    let names: Vec<&str> = sent.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(
+        names.contains(&"HARMLESS") && names.contains(&"SET_BY"),
+        "{names:?}"
+    );
+    assert!(!names.contains(&"LOGIN_SECRET"), "{names:?}");
+    let proxy = std::fs::read_to_string(lab.path("proxy-env")).unwrap();
+    assert!(proxy.contains("HARMLESS=yes"));
+    assert!(!proxy.contains("sesame"), "{proxy}");
+}

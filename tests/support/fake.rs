@@ -91,6 +91,8 @@ pub(crate) struct Behaviour {
     pub(crate) greeting: Option<String>,
     /// Every password that was sent here.
     pub(crate) passwords: Arc<Mutex<Vec<String>>>,
+    /// Every environment variable that was sent here.
+    pub(crate) environment: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Default for Behaviour {
@@ -104,6 +106,7 @@ impl Default for Behaviour {
             programs: None,
             greeting: None,
             passwords: Arc::default(),
+            environment: Arc::default(),
         }
     }
 }
@@ -313,6 +316,18 @@ impl server::Handler for Fake {
                 });
             }
         }
+        Ok(())
+    }
+
+    async fn env_request(
+        &mut self,
+        _: ChannelId,
+        name: &str,
+        value: &str,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let mut environment = self.behaviour.environment.lock().unwrap();
+        environment.push((name.to_owned(), value.to_owned()));
         Ok(())
     }
 
