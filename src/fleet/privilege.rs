@@ -23,7 +23,7 @@ pub(super) fn refused(host: &Host, output: &ExecOutput, stage: Stage) -> Option<
         ExecEnd::PasswordWanted => password_wanted(program),
         // A question that is not the one for the password, and nobody to answer it.
         ExecEnd::TimedOut if stage == Stage::Become => {
-            let question = last_line(&said).map(without_prompt);
+            let question = last_line(&said);
             let message = match (question, output.password_sent) {
                 (Some(question), _) => format!(
                     "{program} asks `{question}`, which is not its question for the password and cannot be answered"
@@ -48,7 +48,7 @@ fn exited(host: &Host, program: &str, code: u32, said: &str, output: &ExecOutput
     let user = &host.privilege.user;
     let any = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let says = last_line(said)
-        .map(|line| format!(": {}", without_prompt(line)))
+        .map(|line| format!(": {line}"))
         .unwrap_or_default();
     if any(&[
         "not in the sudoers",
@@ -107,14 +107,15 @@ fn password_wanted(program: &str) -> HostError {
     })
 }
 
-/// Our own prompt stands before what sudo says after it, on the same line.
-fn without_prompt(line: &str) -> &str {
-    match line.split_once("clawfleet-password-") {
-        Some((_, rest)) => rest.split_once(':').map_or(rest, |(_, after)| after.trim()),
-        None => line,
-    }
-}
-
+/// The last line that the program said: our own words are none of it, though its own may stand
+/// behind them on a line.
 fn last_line(said: &str) -> Option<&str> {
-    said.lines().map(str::trim).rfind(|line| !line.is_empty())
+    let ours = ["clawfleet-asks-", "clawfleet-ready-"];
+    said.lines()
+        .map(|line| match line.split_once("clawfleet-password-") {
+            Some((_, rest)) => rest.split_once(':').map_or(rest, |(_, after)| after),
+            None => line,
+        })
+        .map(str::trim)
+        .rfind(|line| !line.is_empty() && !ours.iter().any(|word| line.starts_with(word)))
 }

@@ -22,6 +22,7 @@ pub(super) async fn run<S: Session>(
         line: &script.command,
         stdin: &script.stdin,
         dialogue: script.questions.as_ref().map(|questions| Dialogue {
+            begin: &questions.begin,
             prompt: &questions.prompt,
             ready: &questions.ready,
             password,

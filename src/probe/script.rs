@@ -52,6 +52,8 @@ pub struct ProbeScript {
 /// What a command says that becomes another user with a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Questions {
+    /// Its word that the program runs which may ask: what looks like a question before it is none.
+    pub begin: String,
     /// Its question for the password.
     pub prompt: String,
     /// Its word that the other user's shell runs.
@@ -184,6 +186,8 @@ fn command(become_user: &Become, nonce: &str) -> (String, Option<Questions>) {
         return (command, None);
     }
     let ready = format!("clawfleet-ready-{nonce}");
+    let begin = format!("clawfleet-asks-{nonce}");
+    let say_begin = format!("a=clawfleet-asks; echo $a-{nonce} >&2");
     // The word is put together only where it is said: sudo quotes a command that it refuses.
     let shell = format!("r=clawfleet-ready; echo \\$r-{nonce} >&2; exec sh -s");
     let (command, prompt) = match become_user.how {
@@ -195,20 +199,25 @@ fn command(become_user: &Become, nonce: &str) -> (String, Option<Questions>) {
             let prompt = format!("clawfleet-password-{nonce}:");
             let command = format!(
                 "sudo -n -u {user} -- sh -c : 2>/dev/null && exec sudo -n -u {user} -- sh -c \"{shell}\"; \
-                 LC_ALL=C; SUDO_PROMPT={prompt}; export LC_ALL SUDO_PROMPT; \
+                 LC_ALL=C; SUDO_PROMPT={prompt}; export LC_ALL SUDO_PROMPT; {say_begin}; \
                  exec sudo -S -u {user} -- sh -c \"{shell}\""
             );
             (command, prompt)
         }
         // su has no prompt of one's choice; in the C locale this is it.
         BecomeHow::Su => {
-            let command = format!("LC_ALL=C; export LC_ALL; exec su {user} -c \"{shell}\"");
+            let command =
+                format!("LC_ALL=C; export LC_ALL; {say_begin}; exec su {user} -c \"{shell}\"");
             (command, "Password: ".to_owned())
         }
     };
     (
         format!("exec sh -c '{command}'"),
-        Some(Questions { prompt, ready }),
+        Some(Questions {
+            begin,
+            prompt,
+            ready,
+        }),
     )
 }
 

@@ -23,6 +23,8 @@ pub struct Command<'a> {
 /// read by whatever runs there.
 #[derive(Debug, Clone, Copy)]
 pub struct Dialogue<'a> {
+    /// What says that the program runs which may ask. A question before it is somebody else's.
+    pub begin: &'a str,
     /// The question for the password.
     pub prompt: &'a str,
     /// What says that the other user runs and reads its input.
@@ -114,6 +116,7 @@ pub(super) struct Conversation<'a> {
     dialogue: Dialogue<'a>,
     /// The end of what was said: a question may come in pieces.
     heard: Vec<u8>,
+    begun: bool,
     attempt: Option<Attempt<'a>>,
     pub(super) password_sent: bool,
     pub(super) ready: bool,
@@ -124,6 +127,7 @@ impl<'a> Conversation<'a> {
         Self {
             dialogue,
             heard: Vec::new(),
+            begun: false,
             attempt: None,
             password_sent: false,
             ready: false,
@@ -135,9 +139,16 @@ impl<'a> Conversation<'a> {
         self.heard.drain(..keep);
         self.heard.extend_from_slice(said);
         if contains(&self.heard, self.dialogue.ready.as_bytes()) {
-            Heard::Ready
-        } else if contains(&self.heard, self.dialogue.prompt.as_bytes()) || is_question(&self.heard)
-        {
+            return Heard::Ready;
+        }
+        if !self.begun {
+            let Some(end) = end_of(&self.heard, self.dialogue.begin.as_bytes()) else {
+                return Heard::Nothing;
+            };
+            self.begun = true;
+            self.heard.drain(..end);
+        }
+        if contains(&self.heard, self.dialogue.prompt.as_bytes()) || is_question(&self.heard) {
             self.heard.clear();
             Heard::Question
         } else {
@@ -207,7 +218,14 @@ fn is_question(said: &[u8]) -> bool {
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
-    !part.is_empty() && text.windows(part.len()).any(|window| window == part)
+    end_of(text, part).is_some()
+}
+
+/// Returns where a part of a text ends.
+fn end_of(text: &[u8], part: &[u8]) -> Option<usize> {
+    let mut windows = text.windows(part.len().max(1));
+    let begin = windows.position(|window| window == part)?;
+    Some(begin + part.len())
 }
 
 /// Appends to a buffer up to its cap. Returns whether all of it fitted.
@@ -224,6 +242,7 @@ mod tests {
 
     fn with(password: Option<&LoginPassword>) -> Conversation<'_> {
         Conversation::new(Dialogue {
+            begin: "BEGIN-1",
             prompt: "ASK-1:",
             ready: "READY-1",
             password,
@@ -265,6 +284,7 @@ mod tests {
             let secret = LoginPassword::new(Secret::new("x".to_owned()));
             let mut conversation = with(has_one.then_some(&secret));
             let mut replies = Vec::new();
+            assert_eq!(conversation.hear(b"BEGIN-1\n").await, Reply::Nothing);
             for said in said {
                 replies.push(conversation.hear(said.as_bytes()).await);
             }
@@ -278,13 +298,24 @@ mod tests {
         for _ in 0..2 {
             let mut conversation = with(Some(&secret));
             assert!(matches!(
-                conversation.hear(b"ASK-1:").await,
+                conversation.hear(b"BEGIN-1\nASK-1:").await,
                 Reply::Password(_)
             ));
             conversation.ended(b"\nSorry, try again.\n");
         }
-        let third = with(Some(&secret)).hear(b"ASK-1:").await;
+        let third = with(Some(&secret)).hear(b"BEGIN-1\nASK-1:").await;
         assert_eq!(third, Reply::End(ExecEnd::PasswordWithheld));
+    }
+
+    #[tokio::test]
+    async fn what_asks_before_the_program_runs_gets_nothing() {
+        let secret = LoginPassword::new(Secret::new("x".to_owned()));
+        let mut conversation = with(Some(&secret));
+        for said in ["ASK-1:", "Password: ", "\nPassword: "] {
+            assert_eq!(conversation.hear(said.as_bytes()).await, Reply::Nothing);
+        }
+        let asked = conversation.hear(b"\nBEGIN-1\nPassword: ").await;
+        assert!(matches!(asked, Reply::Password(_)));
     }
 
     #[tokio::test]
@@ -293,7 +324,7 @@ mod tests {
         for _ in 0..5 {
             let mut conversation = with(Some(&secret));
             assert!(matches!(
-                conversation.hear(b"ASK-1:").await,
+                conversation.hear(b"BEGIN-1\nASK-1:").await,
                 Reply::Password(_)
             ));
             conversation.ended(b"op is not in the sudoers file.\n");
