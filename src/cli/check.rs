@@ -163,7 +163,7 @@ async fn transport(
 }
 
 /// Asks for a key's passphrase on the terminal, once per key and before the run.
-fn ask_passphrase(key: &Path) -> Option<String> {
+pub(super) fn ask_passphrase(key: &Path) -> Option<String> {
     use std::io::IsTerminal as _;
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return None;

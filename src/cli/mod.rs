@@ -8,9 +8,11 @@ mod context;
 mod error;
 mod exit;
 mod explain;
+mod hosts;
 mod inventory;
 mod machine;
 mod secrets;
+mod vouch;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,7 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let result = match &args.command {
         Command::Check(check) => check::run(&context, check),
         Command::Inventory(inventory) => inventory::run(&context, inventory),
+        Command::Hosts(hosts) => hosts::run(&context, hosts),
         Command::Explain(explain) => explain::run(&context, explain),
     };
     match result {

@@ -12,6 +12,7 @@ mod observed;
 mod outcome;
 mod report;
 mod ssh;
+mod trust;
 mod wildcard;
 
 pub use check::{CheckRead, CheckSpec, CodeMeaning, Comparison, Condition, Pattern, number};
@@ -36,5 +37,9 @@ pub use report::{FleetFinding, HostReport, Report, Summary, Verdict};
 pub use ssh::{
     AddressFamily, Agent, Algorithms, AuthMethod, HostKeyPolicy, Identities, RekeyLimit, Route,
     SshFiles, SshOption, SshRequest, SshSettings, UnknownKey,
+};
+pub use trust::{
+    Agreement, Claim, KeyGroup, KeyKind, KeyStanding, OldKey, Says, ShownKey, Voice,
+    compare_claims, group_keys,
 };
 pub use wildcard::{ListMatch, matches_list, matches_pattern};

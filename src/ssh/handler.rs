@@ -16,7 +16,8 @@ use crate::model::Stage;
 pub(super) struct Learned {
     /// What was decided about the host's key.
     pub(super) key: Option<KeyVerdict>,
-    /// The host's key, where nothing was known of it and it was taken on trust.
+    /// The host's key, where nothing was known of it and it was taken on trust, and wherever it was
+    /// only looked at.
     pub(super) new_key: Option<PublicKey>,
     /// Why the server hung up, in its own words.
     pub(super) goodbye: Option<String>,
@@ -29,6 +30,8 @@ pub(super) struct Handler {
     pub(super) server: ServerName,
     /// Whether a key is taken that nothing is known of.
     pub(super) take_unknown: bool,
+    /// Whether the key is refused, whichever it is: nobody logs in on this connection.
+    pub(super) only_looks: bool,
     /// The key that this connection began with: no later exchange may show another.
     pub(super) shown: Option<Vec<u8>>,
     pub(super) learned: Arc<Mutex<Learned>>,
@@ -63,9 +66,12 @@ impl client::Handler for Handler {
             {
                 Some(key.clone())
             }
+            (_, PublicKeyOrCertificate::PublicKey { key, .. }) if self.only_looks => {
+                Some(key.clone())
+            }
             _ => None,
         };
-        let trusted = verdict.is_trusted() || new_key.is_some();
+        let trusted = !self.only_looks && (verdict.is_trusted() || new_key.is_some());
         if trusted {
             self.shown = Some(encoded);
         }
