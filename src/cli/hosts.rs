@@ -20,7 +20,7 @@ use super::vouch::{Heard, Sources};
 use super::{connection, secrets};
 use crate::inventory::Inventory;
 use crate::model::{
-    HostError, HostOutcome, KeyGroup, KeyStanding, ShownKey, SshSettings, Stage, Timeouts,
+    HostError, HostOutcome, KeyGroup, KeyStanding, Says, ShownKey, SshSettings, Stage, Timeouts,
     TransportKind, Voice, group_keys,
 };
 use crate::report::{enrolled, known, question, removed, shown_keys, unseen_hosts};
@@ -521,14 +521,18 @@ impl Batch {
 /// the same name.
 fn label(target: &Target) -> String {
     if target.selected {
-        target.name.clone()
-    } else {
-        format!("{} (jump)", target.name)
+        return target.name.clone();
+    }
+    match target.settings.port {
+        22 => format!("{} (jump)", target.name),
+        port => format!("{}:{port} (jump)", target.name),
     }
 }
 
+/// Whether there is nothing to do or to say about a key.
 fn is_known(key: &ShownKey) -> bool {
-    key.standing == KeyStanding::Known
+    let against = |voice: &Voice| matches!(voice.says, Says::Contradicts(_));
+    key.standing == KeyStanding::Known && !key.voices.iter().any(against)
 }
 
 /// Puts keys and what is said of them together.

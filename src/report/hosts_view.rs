@@ -1,6 +1,6 @@
 //! What `hosts trust` shows: keys with who vouches for them, question by question.
 
-use comfy_table::{ColumnConstraint, Table};
+use comfy_table::{ColumnConstraint, Width};
 
 use super::View;
 use super::inventory_view::{bare_table, finish, shown};
@@ -8,20 +8,36 @@ use super::text::count;
 use crate::model::nodeset::fold;
 use crate::model::{HostError, KeyGroup, KeyStanding, OldKey, Says, ShownKey, Voice};
 
+/// Below this width who vouches stands under a fingerprint, not beside it.
+const BESIDE: u16 = 110;
+/// The width of a fingerprint with the table's blanks: half of one on the next line is compared by
+/// nobody.
+const FINGERPRINT: u16 = 52;
+
 /// Shows the keys of one question, hosts with the same keys in one row.
 pub fn shown_keys(group: KeyGroup, keys: &[ShownKey], view: View) -> String {
     let mut table = bare_table(view);
+    let beside = view.width >= BESIDE;
     let last = match group {
         KeyGroup::Refused => "WHY",
         _ => "VOUCHED BY",
     };
-    table.set_header(["HOST", "KIND", "FINGERPRINT", last].map(|name| view.style.head_cell(name)));
-    for (hosts, key) in folded(keys) {
-        key_rows(&mut table, &hosts, key);
+    let heads = ["HOST", "KIND"].into_iter().map(str::to_owned);
+    let said = cells("FINGERPRINT", last, beside);
+    table.set_header(heads.chain(said).map(|name| view.style.head_cell(&name)));
+    for row in folded(keys)
+        .iter()
+        .flat_map(|(hosts, key)| key_rows(hosts, key))
+    {
+        let [host, kind, fingerprint, last] = row.map(|text| shown(&text));
+        table.add_row(
+            [host, kind]
+                .into_iter()
+                .chain(cells(&fingerprint, &last, beside)),
+        );
     }
-    // Half a fingerprint on the next line is compared by nobody.
     if let Some(column) = table.column_mut(2) {
-        column.set_constraint(ColumnConstraint::ContentWidth);
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(FINGERPRINT)));
     }
     format!(
         "\n{}\n{}{}",
@@ -29,6 +45,15 @@ pub fn shown_keys(group: KeyGroup, keys: &[ShownKey], view: View) -> String {
         finish(&table),
         advice(group)
     )
+}
+
+/// A fingerprint and what is said of it, in two cells or in one.
+fn cells(fingerprint: &str, said: &str, beside: bool) -> Vec<String> {
+    if beside {
+        vec![fingerprint.to_owned(), said.to_owned()]
+    } else {
+        vec![format!("{fingerprint}\n{said}")]
+    }
 }
 
 /// Keys that many hosts share: their places are one row.
@@ -50,17 +75,20 @@ fn folded(keys: &[ShownKey]) -> Vec<(String, &ShownKey)> {
         .collect()
 }
 
-fn key_rows(table: &mut Table, hosts: &str, key: &ShownKey) {
+/// The rows of a key: those that were known until now, then its own.
+fn key_rows(hosts: &str, key: &ShownKey) -> Vec<[String; 4]> {
     let old: &[OldKey] = match &key.standing {
         KeyStanding::Changed(old) => old,
         _ => &[],
     };
-    let mut name = hosts;
-    for one in old {
-        let kind = format!("old {}", one.kind.id());
-        table.add_row([name, &kind, &one.fingerprint, &one.at].map(shown));
-        name = "";
-    }
+    let mut rows: Vec<[String; 4]> = old
+        .iter()
+        .map(|one| {
+            let kind = format!("old {}", one.kind.id());
+            let at = format!("known at {}", one.at);
+            [hosts.to_owned(), kind, one.fingerprint.clone(), at]
+        })
+        .collect();
     let kind = match key.standing {
         KeyStanding::Changed(_) => format!("new {}", key.kind.id()),
         _ => key.kind.id().to_owned(),
@@ -69,7 +97,8 @@ fn key_rows(table: &mut Table, hosts: &str, key: &ShownKey) {
         KeyStanding::Refused(why) => why.clone(),
         _ => voices(&key.voices),
     };
-    table.add_row([name, &kind, &key.fingerprint, &last].map(shown));
+    rows.push([hosts.to_owned(), kind, key.fingerprint.clone(), last]);
+    rows
 }
 
 fn voices(voices: &[Voice]) -> String {
@@ -109,7 +138,7 @@ fn advice(group: KeyGroup) -> &'static str {
         }
         KeyGroup::Refused => "  Nothing of these hosts is enrolled.\n",
         KeyGroup::Changed => {
-            "  Nothing of these hosts is enrolled.\n  If they were re-installed: the same command with --replace. If not, somebody may be\n  in between.\n"
+            "  Nothing of these hosts is enrolled.\n  If they were re-installed: the same command with --replace.\n  If not, somebody may be in between.\n"
         }
         _ => "",
     }

@@ -76,6 +76,15 @@ pub struct Admission {
     pass: Option<Pass>,
 }
 
+impl Admission {
+    /// A handshake went through: others may use the way as well.
+    pub(super) fn worked(&self) {
+        if let Some(pass) = &self.pass {
+            pass.worked();
+        }
+    }
+}
+
 impl SshTransport {
     /// Reads the host key files of these connections.
     pub fn new(keyring: Keyring, settings: &[&SshSettings], shell: PathBuf) -> Self {
@@ -166,9 +175,7 @@ impl SshTransport {
             let tried = self.once(settings, timeouts, clock, admission, asked_for.as_ref());
             match tried.await {
                 Ok(link) => {
-                    if let Some(pass) = &admission.pass {
-                        pass.worked();
-                    }
+                    admission.worked();
                     return Ok(link);
                 }
                 Err(Trouble::Ended(outcome)) => return Err(outcome),

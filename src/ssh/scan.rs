@@ -62,11 +62,11 @@ impl ScannedKey {
 }
 
 /// What one key exchange brought.
-enum Looked {
-    /// A key or a certificate, and what is known of it.
-    At(Option<PublicKey>, KeyVerdict, ServerName),
-    /// The host has no key of this kind.
-    NoSuchKind,
+struct Shown {
+    /// The key, unless it was in a certificate.
+    key: Option<PublicKey>,
+    verdict: KeyVerdict,
+    server: ServerName,
 }
 
 impl SshTransport {
@@ -91,14 +91,11 @@ impl SshTransport {
         if known.algorithms(&scan.server).certificates {
             let config = negotiate::certificate(settings).map_err(config_fault)?;
             let looked = self.look(settings, timeouts, &admission, config).await?;
-            if let Looked::At(
-                _,
-                KeyVerdict::Known {
-                    at,
-                    certified: true,
-                },
-                _,
-            ) = looked
+            let verdict = looked.map(|shown| shown.verdict);
+            if let Some(KeyVerdict::Known {
+                at,
+                certified: true,
+            }) = verdict
             {
                 scan.certified = Some(at);
                 return Ok(scan);
@@ -107,11 +104,11 @@ impl SshTransport {
         let mut seen = Vec::new();
         for config in negotiate::each_kind(settings).map_err(config_fault)? {
             match self.look(settings, timeouts, &admission, config).await {
-                Ok(Looked::At(Some(key), verdict, server)) => {
-                    scan.server = server;
-                    seen.push((key, verdict));
+                Ok(shown) => {
+                    let Some(shown) = shown else { continue };
+                    scan.server = shown.server;
+                    seen.extend(shown.key.map(|key| (key, shown.verdict)));
                 }
-                Ok(_) => {}
                 Err(outcome) => {
                     scan.trouble = Some(outcome);
                     break;
@@ -125,13 +122,15 @@ impl SshTransport {
         Ok(scan)
     }
 
+    /// Exchanges keys once, and again where the server is busy. Nothing comes of it where the host has
+    /// no key of the kinds that the configuration asks for.
     async fn look(
         &self,
         settings: &SshSettings,
         timeouts: &Timeouts,
         admission: &Admission,
         config: client::Config,
-    ) -> Result<Looked, HostOutcome> {
+    ) -> Result<Option<Shown>, HostOutcome> {
         let config = Arc::new(config);
         let clock = Arc::new(StageClock::start(Stage::Dns));
         let mut patience = Patience::default();
@@ -154,7 +153,7 @@ impl SshTransport {
         admission: &Admission,
         clock: &Arc<StageClock>,
         config: Arc<client::Config>,
-    ) -> Result<Looked, Trouble> {
+    ) -> Result<Option<Shown>, Trouble> {
         let opened = self.open(settings, timeouts, clock, admission).await?;
         clock.enter(Stage::Banner);
         let server = server_name(settings, opened.peer);
@@ -175,12 +174,19 @@ impl SshTransport {
             (learned.new_key.take(), learned.key.take())
         };
         match (verdict, ended) {
-            (Some(verdict), _) => Ok(Looked::At(key, verdict, server)),
+            (Some(verdict), _) => {
+                admission.worked();
+                Ok(Some(Shown {
+                    key,
+                    verdict,
+                    server,
+                }))
+            }
             (None, Err(broken)) => match broken.error {
                 Some(russh::Error::NoCommonAlgo {
                     kind: AlgorithmKind::Key,
                     ..
-                }) => Ok(Looked::NoSuchKind),
+                }) => Ok(None),
                 _ => Err(handshake.explain(&broken)),
             },
             // The library connects only with a key that the handler took.
