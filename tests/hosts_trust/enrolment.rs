@@ -5,7 +5,7 @@ use std::process::Command;
 use russh::keys::PrivateKey;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::fake::{self, Behaviour};
+use crate::support::fake::{self, Behaviour, Forward};
 use crate::support::lab::{Lab, fingerprint};
 use crate::support::program;
 use crate::{known_hosts, trust};
@@ -261,6 +261,61 @@ fn another_kind_of_key_of_a_known_host_is_a_question_of_its_own() {
         run.out()
     );
     assert_eq!(known_hosts(&lab).lines().count(), 2);
+}
+
+#[test]
+fn a_host_with_a_certificate_needs_no_key() {
+    let mut lab = Lab::new();
+    let authority = lab.keygen("authority", &["-t", "ed25519"]);
+    let host = lab.keygen("host", &["-t", "ed25519"]);
+    let mut sign = Command::new("ssh-keygen");
+    sign.args(["-q", "-h", "-I", "host", "-n", "127.0.0.1", "-s"]);
+    lab.tool(sign.arg(&authority).arg(host.with_extension("pub")));
+    let certificate = std::fs::read_to_string(lab.path("host-cert.pub")).unwrap();
+    let key = russh::keys::load_secret_key(&host, None).unwrap();
+    let config = russh::server::Config {
+        certificates: vec![certificate.parse().unwrap()],
+        keys: vec![key],
+        ..russh::server::Config::default()
+    };
+    let server = lab.fake_with_config(Behaviour::default(), config.into());
+    let authority = std::fs::read_to_string(authority.with_extension("pub")).unwrap();
+    let authority = russh::keys::PublicKey::from_openssh(&authority).unwrap();
+    lab.known_hosts_line("@cert-authority ", server.port, &authority);
+    lab.add("certified", server.port, "");
+    let run = trust(&lab, &[]);
+    run.exits(0);
+    assert_eq!(run.out(), "1 host: all keys are known\n");
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
+fn a_host_behind_a_proxy_command_is_enrolled() {
+    let mut lab = Lab::new();
+    let key = fake::new_key();
+    let jump = lab.fake(Behaviour {
+        forward: Forward::Connect,
+        ..Behaviour::default()
+    });
+    let server = lab.fake_with_key(Behaviour::default(), key);
+    let forward = format!(
+        "ssh -F none -i {key} -o UserKnownHostsFile={known} -p {jump} -W 127.0.0.1:{port} tester@127.0.0.1",
+        key = lab.path("key").display(),
+        known = lab.path("known_hosts").display(),
+        jump = jump.port,
+        port = server.port
+    );
+    lab.write(
+        ".ssh/config",
+        format!(
+            "Host proxied\n HashKnownHosts no\n ProxyCommand {forward}\n HostName far.example\n"
+        ),
+    );
+    lab.add_at("proxied", "far.example", 22, "");
+    trust(&lab, &["--yes", "--unvouched"]).exits(0);
+    let text = known_hosts(&lab);
+    assert!(text.contains("\nfar.example ssh-ed25519"), "{text}");
+    lab.check().exits(0);
 }
 
 #[test]

@@ -60,7 +60,10 @@ fn every_question_at_80_columns() {
             vec![key("evil\u{1b}[2J", KeyKind::Rsa, refused, &[])],
         ),
         (KeyGroup::Changed, changed(&[])),
-        (KeyGroup::VouchedReplacement, changed(std::slice::from_ref(&list))),
+        (
+            KeyGroup::VouchedReplacement,
+            changed(std::slice::from_ref(&list)),
+        ),
         (
             KeyGroup::VouchedNew,
             vec![
