@@ -74,7 +74,7 @@ impl Sources {
         // Asking costs processes and packets; the semaphore is never closed.
         let _place = self.places.acquire().await;
         if let Some(command) = &self.command {
-            match run(&self.shell, command, name, settings).await {
+            match run(&self.shell, command, name, settings, LIMIT).await {
                 Ok(claims) => heard.add("the command", proven(&claims, &prints)),
                 Err(why) => heard
                     .faults
@@ -176,6 +176,7 @@ async fn run(
     command: &str,
     name: &str,
     settings: &SshSettings,
+    limit: Duration,
 ) -> Result<Vec<Claim>, String> {
     let mut child = Command::new(shell)
         .args(["-c", command])
@@ -194,9 +195,9 @@ async fn run(
         let (output, errors) = tokio::join!(read(stdout, MAX_OUTPUT), read(stderr, MAX_ERRORS));
         (child.wait().await, output, errors)
     };
-    let (status, output, errors) = timeout(LIMIT, ended)
+    let (status, output, errors) = timeout(limit, ended)
         .await
-        .map_err(|_| format!("it did not end within {} s", LIMIT.as_secs()))?;
+        .map_err(|_| format!("it did not end within {} s", limit.as_secs()))?;
     let status = status.map_err(|error| error.to_string())?;
     if !status.success() {
         let said = errors.lines().map(str::trim).find(|line| !line.is_empty());
@@ -225,5 +226,31 @@ impl Drop for Group {
             // It is the normal case that nothing is left of it.
             let _ = kill_process_group(group, Signal::KILL);
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    async fn said(command: &str) -> Result<Vec<Claim>, String> {
+        let settings = SshSettings::plain("$(touch x)", "10.0.0.1", 22, "root");
+        let limit = Duration::from_secs(1);
+        run(Path::new("/bin/sh"), command, "$(exit 7)", &settings, limit).await
+    }
+
+    #[tokio::test]
+    async fn a_command_is_ended_with_all_that_it_started() {
+        let why = said("sleep 1000 & sleep 1000").await.unwrap_err();
+        assert_eq!(why, "it did not end within 1 s");
+        // What prints without an end meets a closed pipe.
+        assert!(said("exec yes").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn names_are_never_run() {
+        let claims = said("test \"$CLAWFLEET_HOST\" = '$(exit 7)'").await;
+        assert_eq!(claims, Ok(Vec::new()));
     }
 }

@@ -70,3 +70,32 @@ fn a_revoked_key_is_never_enrolled() {
     run.exits(2).complains(&["REFUSED", "revoked at"]);
     assert_eq!(known_hosts(&lab), before);
 }
+
+#[test]
+fn old_keys_go_from_all_files_of_the_user() {
+    let mut lab = Lab::new();
+    let (first, second) = (lab.path("known_hosts"), lab.path("second"));
+    let old = fake::new_key();
+    let new = fake::new_key();
+    let print = fingerprint(new.public_key());
+    let server = lab.fake_with_key(Behaviour::default(), new);
+    lab.trust(server.port, old.public_key());
+    std::fs::rename(&first, &second).unwrap();
+    lab.write("known_hosts", "# mine\n");
+    let settings = format!("known_hosts: [{}, {}]", first.display(), second.display());
+    lab.add("VM7", server.port, &settings);
+    // A node set names it, and the list vouches for the new key.
+    lab.write("list", format!("VM[5-9] {print}\n"));
+    let run = trust(&lab, &["--replace", "--yes", "--fingerprints", "list"]);
+    run.exits(0)
+        .complains(&["Changed keys that a source vouches for", "old ED25519"]);
+    assert!(
+        run.out()
+            .contains(&format!("{}: line 1\n", second.display())),
+        "{}",
+        run.out()
+    );
+    assert_eq!(std::fs::read_to_string(second).unwrap(), "");
+    assert_eq!(known_hosts(&lab).lines().count(), 2);
+    lab.check().exits(0);
+}

@@ -69,3 +69,32 @@ fn a_jump_that_takes_new_keys_by_itself_is_offered_first_all_the_same() {
     trust(&lab, &["--yes"]).exits(3);
     assert_eq!(known_hosts(&lab), "");
 }
+
+#[test]
+fn a_jump_that_is_selected_comes_before_the_hosts_behind_it() {
+    let mut lab = Lab::new();
+    let jump = unknown_jump(&lab);
+    let server = lab.fake_with_key(Behaviour::default(), fake::new_key());
+    lab.add("behind", server.port, "ssh: {jump: [gate]}");
+    lab.add("gate", jump.port, "");
+    let run = trust(&lab, &["--yes", "--unvouched"]);
+    run.exits(0);
+    assert!(!run.stderr.contains("(jump)"), "{}", run.stderr);
+    assert_eq!(run.out().matches("enrolled 1 key of 1 host").count(), 2);
+    lab.check().exits(0);
+}
+
+#[test]
+fn a_jump_whose_key_changed_is_loud_and_nothing_goes_through_it() {
+    let mut lab = Lab::new();
+    let jump = unknown_jump(&lab);
+    lab.trust(jump.port, fake::new_key().public_key());
+    let server = lab.fake_with_key(Behaviour::default(), fake::new_key());
+    lab.add("one", server.port, &behind(&[jump.port]));
+    let run = trust(&lab, &["--yes", "--unvouched"]);
+    run.exits(2)
+        .complains(&["CHANGED", "(jump)", "its key was not enrolled"]);
+    assert_eq!(server.accepted(), 0);
+    trust(&lab, &["--yes", "--unvouched", "--replace"]).exits(0);
+    lab.check().exits(0);
+}
