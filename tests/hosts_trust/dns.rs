@@ -1,6 +1,7 @@
 //! SSHFP records, from a DNS server of the test.
 
-use std::net::UdpSocket;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ struct Zone {
 const ANSWER: u16 = 0x8180;
 const AUTHENTIC: u16 = 0x0020;
 const SERVFAIL: u16 = 2;
+const TRUNCATED: u16 = 0x0200;
 
 /// A DNS server that ends with the test.
 struct Dns {
@@ -38,8 +40,23 @@ impl Drop for Dns {
     }
 }
 
+/// Serves one answer over TCP where a truncated one came over UDP.
+fn serve_tcp(listener: &TcpListener, zone: &Zone) {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut question).unwrap();
+    let answer = answer(&question, zone);
+    let length = u16::try_from(answer.len()).unwrap().to_be_bytes();
+    stream.write_all(&[&length[..], &answer].concat()).unwrap();
+}
+
 fn serve(zone: Zone) -> Dns {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    serve_on(UdpSocket::bind("127.0.0.1:0").unwrap(), zone)
+}
+
+fn serve_on(socket: UdpSocket, zone: Zone) -> Dns {
     socket
         .set_read_timeout(Some(Duration::from_millis(20)))
         .unwrap();
@@ -210,4 +227,30 @@ fn a_server_that_fails_or_is_silent_is_told() {
     let run = trust(&lab, &["--dns", "--resolv-conf", file, "--yes"]);
     run.exits(1)
         .complains(&["DNS vouches for nothing", "no answer"]);
+}
+
+#[test]
+fn a_truncated_answer_is_asked_for_over_tcp() {
+    let (lab, key) = new_host();
+    let (listener, socket) = loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // The same port may be taken for UDP.
+        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()) {
+            break (listener, socket);
+        }
+    };
+    let whole = Zone {
+        flags: AUTHENTIC,
+        records: vec![(4, 2, sha256(&key))],
+    };
+    let thread = std::thread::spawn(move || serve_tcp(&listener, &whole));
+    let cut = Zone {
+        flags: TRUNCATED,
+        records: Vec::new(),
+    };
+    let dns = serve_on(socket, cut);
+    let file = resolv_conf(&lab, &dns, "trust-ad");
+    let file = file.to_str().unwrap();
+    trust(&lab, &["--dns", "--resolv-conf", file, "--yes"]).exits(0);
+    thread.join().unwrap();
 }

@@ -9,6 +9,9 @@ use crate::support::fake::{self, Behaviour};
 use crate::support::lab::{Lab, fingerprint};
 use crate::support::program::STUCK;
 
+/// What Ctrl-C sends.
+const CTRL_C: &str = "\u{3}";
+
 /// Runs `hosts trust all` at a terminal and types an answer to each question. Returns the exit
 /// code and the screen.
 fn at_a_terminal(lab: &Lab, answers: &[&str]) -> (Option<i32>, String) {
@@ -50,7 +53,8 @@ fn at_a_terminal(lab: &Lab, answers: &[&str]) -> (Option<i32>, String) {
         if all.matches("[yes/no]").count() > questions {
             questions += 1;
             let answer = answers.next().expect("a question too many");
-            writeln!(keyboard, "{answer}").unwrap();
+            let end = if *answer == CTRL_C { "" } else { "\n" };
+            write!(keyboard, "{answer}{end}").unwrap();
         }
         if let Some(status) = child.try_wait().unwrap() {
             break status.code();
@@ -101,4 +105,24 @@ fn no_enrols_nothing_and_each_group_is_asked_once() {
     let text = known_hosts(&lab);
     assert_eq!(text.lines().count(), 2, "{text}");
     assert!(text.contains("ssh-rsa"), "{text}");
+}
+
+#[test]
+fn ctrl_c_at_a_question_ends_the_run_and_enrols_nothing() {
+    let mut lab = Lab::new();
+    let server = lab.fake_with_key(Behaviour::default(), fake::new_key());
+    lab.add("new", server.port, "");
+    let (code, screen) = at_a_terminal(&lab, &[CTRL_C]);
+    assert_eq!(code, Some(130), "{screen}");
+    assert_eq!(known_hosts(&lab), "");
+}
+
+#[test]
+fn an_answer_that_is_none_is_a_no_in_the_end() {
+    let mut lab = Lab::new();
+    let server = lab.fake_with_key(Behaviour::default(), fake::new_key());
+    lab.add("new", server.port, "");
+    let (code, screen) = at_a_terminal(&lab, &["", "what", "SHA256:"]);
+    assert_eq!(code, Some(1), "{screen}");
+    assert_eq!(known_hosts(&lab), "");
 }
