@@ -24,7 +24,7 @@ use crate::model::{
     TransportKind, Voice, group_keys,
 };
 use crate::report::{enrolled, known, question, removed, shown_keys, unseen_hosts};
-use crate::ssh::{Keyring, NewEntry, Passwords, Scan, ScannedKey, SshTransport, enrol};
+use crate::ssh::{Keyring, NewEntry, Passwords, Scan, SshTransport, enrol};
 
 /// How many hosts are looked at at once.
 const AT_ONCE: usize = 64;
@@ -290,22 +290,8 @@ impl<'a> Run<'a> {
     /// Looks at the keys of hosts, many at once. Jumps that can be logged in to already are left
     /// out.
     async fn look(&mut self, level: &[&'a Target]) -> Vec<Seen<'a>> {
-        let (open, blocked): (Vec<&Target>, Vec<&Target>) = level
-            .iter()
-            .partition(|target| self.blocked_by(&target.settings).is_none());
-        for target in blocked {
-            let Some(jump) = self.blocked_by(&target.settings) else {
-                continue;
-            };
-            let why = format!("jump host {}: its key was not enrolled", jump.name);
-            self.untrusted.insert(id(&target.settings));
-            if target.selected {
-                let error = HostError::new(Stage::HostKey, why);
-                self.unseen.push((target.name.clone(), error));
-            }
-        }
         let transport = self.transport;
-        let scans: Vec<_> = stream::iter(open)
+        let scans: Vec<_> = stream::iter(self.unblocked(level))
             .map(|target| async move {
                 let scanned = transport.scan(&target.settings, &target.timeouts).await;
                 (target, scanned)
@@ -315,23 +301,38 @@ impl<'a> Run<'a> {
             .await;
         let mut seen = Vec::new();
         for (target, scanned) in scans {
-            match scanned {
-                Ok(mut scan) => {
-                    let trouble = scan.trouble.take();
-                    self.unseen_by(target, trouble.as_ref());
-                    let usable = scan.certified.is_some()
-                        || scan
-                            .keys
-                            .iter()
-                            .any(|key| key.standing == KeyStanding::Known);
-                    if target.selected || !usable {
-                        seen.push(Seen { target, scan });
-                    }
+            let mut scan = match scanned {
+                Ok(scan) => scan,
+                Err(outcome) => {
+                    self.unseen_by(target, Some(&outcome));
+                    continue;
                 }
-                Err(outcome) => self.unseen_by(target, Some(&outcome)),
+            };
+            let trouble = scan.trouble.take();
+            self.unseen_by(target, trouble.as_ref());
+            if target.selected || !is_trusted(&scan) {
+                seen.push(Seen { target, scan });
             }
         }
         seen
+    }
+
+    /// The hosts that may be gone to; the others are behind a jump that is not trusted.
+    fn unblocked(&mut self, level: &[&'a Target]) -> Vec<&'a Target> {
+        let mut open = Vec::new();
+        for target in level {
+            let Some(jump) = self.blocked_by(&target.settings) else {
+                open.push(*target);
+                continue;
+            };
+            let why = format!("jump host {}: its key was not enrolled", jump.name);
+            self.untrusted.insert(id(&target.settings));
+            if target.selected {
+                let error = HostError::new(Stage::HostKey, why);
+                self.unseen.push((target.name.clone(), error));
+            }
+        }
+        open
     }
 
     /// Notes why a host was not seen. A jump's trouble is told by the hosts behind it.
@@ -399,12 +400,9 @@ impl<'a> Run<'a> {
 
     /// Notes which servers are not to be gone through: those without a key that is known by now.
     fn distrust(&mut self, seen: &[Seen<'a>], accepted: &[(KeyGroup, ShownKey)]) {
-        for one in seen.iter().filter(|one| one.scan.certified.is_none()) {
-            let known = |key: &ScannedKey| key.standing == KeyStanding::Known;
-            let taken = accepted
-                .iter()
-                .any(|(_, key)| key.host == label(one.target));
-            if !taken && !one.scan.keys.iter().any(known) {
+        for one in seen.iter().filter(|one| !is_trusted(&one.scan)) {
+            let host = label(one.target);
+            if !accepted.iter().any(|(_, key)| key.host == host) {
                 self.untrusted.insert(id(&one.target.settings));
             }
         }
@@ -527,6 +525,12 @@ fn label(target: &Target) -> String {
         22 => format!("{} (jump)", target.name),
         port => format!("{}:{port} (jump)", target.name),
     }
+}
+
+/// Whether a host could be logged in to as things are.
+fn is_trusted(scan: &Scan) -> bool {
+    let mut keys = scan.keys.iter();
+    scan.certified.is_some() || keys.any(|key| key.standing == KeyStanding::Known)
 }
 
 /// Whether there is nothing to do or to say about a key.
