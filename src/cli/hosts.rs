@@ -3,7 +3,7 @@
 //! Hosts are taken by how many jumps are before them: the keys of a jump are settled before
 //! anything goes through it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use futures_util::stream;
 use super::args::{HostsCommand, TrustArgs};
 use super::check::ask_passphrase;
 use super::context::Context;
+use super::enrolment::Batches;
 use super::error::CliError;
 use super::exit::Exit;
 use super::vouch::{Heard, Sources};
@@ -23,8 +24,8 @@ use crate::model::{
     HostError, HostOutcome, KeyGroup, KeyStanding, Says, ShownKey, SshSettings, Stage, Timeouts,
     TransportKind, Voice, group_keys,
 };
-use crate::report::{enrolled, known, question, removed, shown_keys, unseen_hosts};
-use crate::ssh::{Keyring, NewEntry, Passwords, Scan, SshTransport, enrol};
+use crate::report::{known, question, shown_keys, unseen_hosts};
+use crate::ssh::{Keyring, Passwords, Scan, SshTransport};
 
 /// How many hosts are looked at at once.
 const AT_ONCE: usize = 64;
@@ -78,6 +79,8 @@ fn trust(context: &Context, args: &TrustArgs) -> Result<Exit, CliError> {
             result = run.all() => result,
             _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
         };
+        // Interrupted between two levels of jumps: the first is written.
+        let result = result.and_then(|exit| context.print(&run.written).map(|()| exit));
         for note in transport.take_notes() {
             context.note(&note);
         }
@@ -202,6 +205,8 @@ struct Run<'a> {
     alarmed: bool,
     /// Whether a key was left out.
     left: bool,
+    /// What is to be said of what was written.
+    written: String,
 }
 
 impl<'a> Run<'a> {
@@ -223,6 +228,7 @@ impl<'a> Run<'a> {
             known: 0,
             alarmed: false,
             left: false,
+            written: String::new(),
         }
     }
 
@@ -243,10 +249,12 @@ impl<'a> Run<'a> {
             let view = self.context.stderr_view();
             self.context.show(&unseen_hosts(&self.unseen, view));
         }
-        result?;
-        if self.known > 0 {
-            self.context.print(&known(self.known))?;
+        if result.is_ok() && self.known > 0 {
+            self.written += &known(self.known);
         }
+        // Only now: a reader that is gone must not keep the last keys from being written.
+        self.context.print(&std::mem::take(&mut self.written))?;
+        result?;
         if self.targets.is_empty() {
             self.context.note("no selected host is reached over SSH");
         }
@@ -410,108 +418,22 @@ impl<'a> Run<'a> {
 
     /// Writes all accepted keys, each file once.
     async fn write(
-        &self,
+        &mut self,
         accepted: &[(KeyGroup, ShownKey)],
         seen: &[Seen<'a>],
     ) -> Result<(), CliError> {
-        let mut batches: BTreeMap<(PathBuf, bool), Batch> = BTreeMap::new();
+        let mut batches = Batches::default();
         for one in seen {
-            let policy = &one.target.settings.host_keys;
             let host = label(one.target);
             let mine: Vec<_> = accepted
                 .iter()
                 .filter(|(_, key)| key.host == host)
                 .collect();
-            let Some(file) = policy.user_files.first().filter(|_| !mine.is_empty()) else {
-                continue;
-            };
-            let batch = batches.entry((file.clone(), policy.hash)).or_default();
-            batch.add(one, &mine);
-        }
-        for ((file, hash), batch) in batches {
-            self.write_batch(file, hash, batch).await?;
-        }
-        Ok(())
-    }
-
-    async fn write_batch(&self, file: PathBuf, hash: bool, batch: Batch) -> Result<(), CliError> {
-        let (entries, replace) = (batch.entries(), batch.replace.clone());
-        let mut files: Vec<(PathBuf, Vec<NewEntry>)> = vec![(file.clone(), entries.clone())];
-        let others = batch.other_files.iter().filter(|other| **other != file);
-        files.extend(others.map(|other| (other.clone(), Vec::new())));
-        for (path, entries) in files {
-            let replace = replace.clone();
-            let to = path.clone();
-            let writing = tokio::task::spawn_blocking(move || enrol(&to, &entries, hash, &replace));
-            let written = writing
-                .await
-                .map_err(|error| CliError::Machine(error.to_string()))?
-                .map_err(|error| {
-                    CliError::Machine(format!("nothing is enrolled there: {error}"))
-                })?;
-            let name = path.display().to_string();
-            if path == file {
-                for (entry, place) in batch.entries.iter().zip(&written.places) {
-                    self.transport.learn(&entry.settings, &entry.new, place);
-                }
-                let text = enrolled(batch.keys, batch.hosts, &name);
-                self.context.print(&text)?;
-            }
-            if !written.removed.is_empty() {
-                self.context.print(&removed(&written.removed, &name))?;
+            if !mine.is_empty() {
+                batches.add(&one.target.settings, &one.scan, &mine);
             }
         }
-        Ok(())
-    }
-}
-
-/// The keys that go to one file.
-#[derive(Default)]
-struct Batch {
-    entries: Vec<BatchEntry>,
-    replace: Vec<String>,
-    /// The user's other files, where old keys may be.
-    other_files: BTreeSet<PathBuf>,
-    keys: usize,
-    hosts: usize,
-}
-
-struct BatchEntry {
-    settings: Arc<SshSettings>,
-    new: NewEntry,
-}
-
-impl Batch {
-    fn add(&mut self, one: &Seen<'_>, accepted: &[&(KeyGroup, ShownKey)]) {
-        let names = one.scan.server.entries();
-        let replaces = accepted.iter().any(|(group, _)| group.replaces());
-        self.hosts += 1;
-        for key in &one.scan.keys {
-            let print = key.fingerprint();
-            let taken = accepted.iter().any(|(_, shown)| shown.fingerprint == print);
-            // What is known and still shown must outlive the removal of the rest.
-            let stays = replaces && key.standing == KeyStanding::Known;
-            if taken || stays {
-                self.keys += usize::from(taken);
-                self.entries.push(BatchEntry {
-                    settings: Arc::clone(&one.target.settings),
-                    new: NewEntry {
-                        names: names.clone(),
-                        key: key.key.clone(),
-                    },
-                });
-            }
-        }
-        if replaces {
-            self.replace.extend(names);
-            let files = one.target.settings.host_keys.user_files.iter();
-            let exist = files.skip(1).filter(|file| file.is_file());
-            self.other_files.extend(exist.cloned());
-        }
-    }
-
-    fn entries(&self) -> Vec<NewEntry> {
-        self.entries.iter().map(|entry| entry.new.clone()).collect()
+        batches.write(self.transport, &mut self.written).await
     }
 }
 

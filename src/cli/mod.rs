@@ -5,6 +5,7 @@ mod beside;
 mod check;
 mod connection;
 mod context;
+mod enrolment;
 mod error;
 mod exit;
 mod explain;

@@ -6,7 +6,7 @@ use russh::keys::PrivateKey;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::fake::{self, Behaviour, Forward};
-use crate::support::lab::{Lab, fingerprint};
+use crate::support::lab::{Lab, fingerprint, set_mode};
 use crate::support::program;
 use crate::{known_hosts, trust};
 
@@ -331,6 +331,34 @@ fn a_file_that_cannot_be_written_is_said_and_nothing_is_lost() {
     );
     let run = trust(&lab, &["--yes", "--unvouched"]);
     run.exits(2).complains(&["REFUSED", "cannot be read"]);
+}
+
+#[test]
+fn a_file_that_is_not_written_keeps_no_other_from_it() {
+    let mut lab = Lab::new();
+    let shared = lab.path("shared");
+    std::fs::create_dir(&shared).unwrap();
+    set_mode(&shared, 0o777);
+    // Anybody could have put the link there.
+    let link = shared.join("known_hosts");
+    std::os::unix::fs::symlink(lab.path("elsewhere"), &link).unwrap();
+    for (name, settings) in [
+        ("bad", format!("known_hosts: {}", link.display())),
+        ("good", String::new()),
+    ] {
+        let server = lab.fake_with_key(Behaviour::default(), fake::new_key());
+        lab.add(name, server.port, &settings);
+    }
+    let run = trust(&lab, &["--yes", "--unvouched"]);
+    run.exits(70)
+        .complains(&["that file is as it was", "where anybody may write"]);
+    assert!(
+        run.out().contains("enrolled 1 key of 1 host"),
+        "{}",
+        run.out()
+    );
+    assert_eq!(known_hosts(&lab).lines().count(), 1);
+    assert!(!lab.path("elsewhere").exists());
 }
 
 #[test]
