@@ -71,6 +71,9 @@ pub(super) enum Command {
     /// Make, list or explain the inventory
     #[command(subcommand)]
     Inventory(InventoryCommand),
+    /// Enrol the keys of hosts
+    #[command(subcommand)]
+    Hosts(HostsCommand),
     /// Say what a class of finding means; without a class, list them
     Explain(ExplainArgs),
 }
@@ -151,6 +154,61 @@ pub(super) enum InventoryCommand {
         #[arg(long)]
         ssh: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HostsCommand {
+    /// Look at the keys of hosts, and enrol them in known_hosts
+    Trust(TrustArgs),
+}
+
+/// Look at the keys of hosts, and enrol them in known_hosts
+///
+/// Every host shows its keys and nobody logs in to it. New keys are shown with who vouches for
+/// them, and asked about once per group. They are written to the first UserKnownHostsFile of each
+/// host, all of them or none.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 all is known or enrolled, 1 keys were left out, 2 a key is changed, revoked or contradicted,\n3 hosts were not reached, 64 there is no terminal to ask on (see --yes)."
+)]
+pub(super) struct TrustArgs {
+    /// Hosts to enrol, as with `check`
+    #[arg(value_name = "SELECTOR", required = true)]
+    pub(super) selectors: Vec<String>,
+
+    /// Replace the keys of hosts that were re-installed
+    #[arg(long)]
+    pub(super) replace: bool,
+
+    /// A list that vouches: what `ssh-keygen -lf` prints, `NAME SHA256:…`, or known_hosts lines
+    #[arg(long, value_name = "FILE")]
+    pub(super) fingerprints: Option<PathBuf>,
+
+    /// A command that vouches: it is run for each host with CLAWFLEET_HOST and CLAWFLEET_ADDRESS,
+    /// and prints fingerprints or public keys
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) vouch: Option<String>,
+
+    /// Ask DNS (SSHFP), which vouches where it is signed and the local resolver checks that
+    #[arg(long)]
+    pub(super) dns: bool,
+
+    /// Ask nothing: enrol what a source vouches for, and leave the rest
+    #[arg(short, long)]
+    pub(super) yes: bool,
+
+    /// With --yes: enrol what nobody vouches for, too
+    #[arg(long, requires = "yes")]
+    pub(super) unvouched: bool,
+
+    /// Which resolvers are asked
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/resolv.conf",
+        hide = true
+    )]
+    pub(super) resolv_conf: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

@@ -42,10 +42,7 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError>
     let given = Given {
         secrets,
         passwords,
-        proxies: ProxyShell {
-            shell: context.shell.clone(),
-            without: connection::secret_names(&inventory),
-        },
+        proxies: connection::proxy_shell(context, &inventory),
     };
     let report = observe(context, &hosts, limits, given)?;
     context.remember(&last_run(&report, &path));
@@ -183,7 +180,7 @@ async fn transport(
 }
 
 /// Asks for a key's passphrase on the terminal, once per key and before the run.
-fn ask_passphrase(key: &Path) -> Option<String> {
+pub(super) fn ask_passphrase(key: &Path) -> Option<String> {
     use std::io::IsTerminal as _;
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return None;

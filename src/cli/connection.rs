@@ -10,6 +10,7 @@ use super::error::CliError;
 use super::machine::Machine;
 use crate::inventory::{Inventory, Layer};
 use crate::model::{BecomeHow, SecretSource, SshFiles, TransportKind};
+use crate::ssh::ProxyShell;
 use crate::ssh_config::{Effective, SshConfig};
 
 /// OpenSSH's files as the hosts of an inventory want them read, each once.
@@ -106,9 +107,17 @@ impl Connections {
     }
 }
 
+/// Returns how proxy commands are run for the hosts of an inventory.
+pub(super) fn proxy_shell(context: &Context, inventory: &Inventory) -> ProxyShell {
+    ProxyShell {
+        shell: context.shell.clone(),
+        without: secret_names(inventory),
+    }
+}
+
 /// Returns the environment variables that the inventory names as holding a secret. They are for
 /// clawfleet alone: no host and no proxy command gets them.
-pub(super) fn secret_names(inventory: &Inventory) -> BTreeSet<String> {
+fn secret_names(inventory: &Inventory) -> BTreeSet<String> {
     let sources = inventory.hosts.iter().flat_map(|host| {
         let tokens = host.services().map(|service| service.token.as_ref());
         let passwords = [host.password.as_ref(), host.privilege.password.as_ref()];

@@ -119,6 +119,28 @@ impl Context {
         let _ = writeln!(io::stderr(), "note: {}", sanitize(text));
     }
 
+    /// Shows the operator a text that was made for a terminal, on stderr.
+    pub(super) fn show(&self, text: &str) {
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    /// How things are shown on stderr, where the operator is asked.
+    pub(super) fn stderr_view(&self) -> View {
+        let columns = rustix::termios::tcgetwinsize(io::stderr()).map(|size| size.ws_col);
+        View {
+            style: if self.complain_in_colour {
+                Style::Colour
+            } else {
+                Style::Plain
+            },
+            width: match columns {
+                Ok(columns) if columns > 0 => columns.clamp(40, 500),
+                _ => self.view.width,
+            },
+            ..self.view
+        }
+    }
+
     /// Finds, reads and resolves the inventory.
     pub(super) fn load_inventory(&self) -> Result<(Inventory, PathBuf), CliError> {
         let path = self.find_inventory()?;

@@ -5,12 +5,15 @@ mod beside;
 mod check;
 mod connection;
 mod context;
+mod enrolment;
 mod error;
 mod exit;
 mod explain;
+mod hosts;
 mod inventory;
 mod machine;
 mod secrets;
+mod vouch;
 
 use std::process::ExitCode;
 
@@ -39,6 +42,7 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let result = match &args.command {
         Command::Check(check) => check::run(&context, check),
         Command::Inventory(inventory) => inventory::run(&context, inventory),
+        Command::Hosts(hosts) => hosts::run(&context, hosts),
         Command::Explain(explain) => explain::run(&context, explain),
     };
     match result {

@@ -13,6 +13,7 @@ mod outcome;
 mod report;
 mod ssh;
 mod text;
+mod trust;
 mod wildcard;
 
 pub use check::{CheckRead, CheckSpec, CodeMeaning, Comparison, Condition, Pattern, number};
@@ -39,4 +40,8 @@ pub use ssh::{
     SshFiles, SshOption, SshRequest, SshSettings, UnknownKey,
 };
 pub use text::{is_unsafe, sanitize, shorten};
+pub use trust::{
+    Agreement, Claim, KeyGroup, KeyKind, KeyStanding, OldKey, Says, ShownKey, Voice,
+    compare_claims, group_keys,
+};
 pub use wildcard::{ListMatch, matches_list, matches_pattern};

@@ -3,6 +3,7 @@
 
 mod checks_view;
 mod fold;
+mod hosts_view;
 mod inventory_view;
 mod json;
 mod progress;
@@ -13,6 +14,7 @@ mod wire;
 mod words;
 
 pub use checks_view::{checks_json, checks_table, explain_check};
+pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_hosts};
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
 pub use json::{render_json, schema};
 pub use progress::Progress;

@@ -15,7 +15,7 @@ use super::dial::{dial, io_words};
 use super::gate::{Gate, Pass};
 use super::handler::{Handler, Learned};
 use super::host_keys::{
-    HostKeyStore, KeyVerdict, KnownAlgorithms, KnownHosts, NewEntry, ServerName, enrol,
+    HostKeyStore, KeyVerdict, KnownAlgorithms, KnownHosts, NewEntry, Place, ServerName, enrol,
 };
 use super::jump::{Jumps, through};
 use super::negotiate;
@@ -76,6 +76,15 @@ pub struct Admission {
     pass: Option<Pass>,
 }
 
+impl Admission {
+    /// A handshake went through: others may use the way as well.
+    pub(super) fn worked(&self) {
+        if let Some(pass) = &self.pass {
+            pass.worked();
+        }
+    }
+}
+
 impl SshTransport {
     /// Reads the host key files of these connections.
     pub fn new(keyring: Keyring, settings: &[&SshSettings], proxies: ProxyShell) -> Self {
@@ -101,6 +110,12 @@ impl SshTransport {
     pub fn take_notes(&self) -> Vec<String> {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *notes)
+    }
+
+    /// Takes note of a key that was enrolled after the files were read.
+    pub fn learn(&self, settings: &SshSettings, entry: &NewEntry, at: &Place) {
+        self.known_hosts(settings)
+            .learn(&entry.names, &entry.key, at);
     }
 
     /// Says good-bye to the jump hosts, after the last host.
@@ -155,8 +170,7 @@ impl SshTransport {
         admission: &Admission,
         load: Load,
     ) -> Result<Link, HostOutcome> {
-        let mut pause = PAUSE;
-        let mut refusals = 0;
+        let mut patience = Patience::default();
         let mut asked_for = None;
         loop {
             let asking = Asking {
@@ -166,9 +180,7 @@ impl SshTransport {
             let tried = self.once(settings, timeouts, clock, admission, asking);
             match tried.await {
                 Ok(link) => {
-                    if let Some(pass) = &admission.pass {
-                        pass.worked();
-                    }
+                    admission.worked();
                     return Ok(link);
                 }
                 Err(Trouble::Ended(outcome)) => return Err(outcome),
@@ -178,15 +190,7 @@ impl SshTransport {
                     }
                     asked_for = Some(known);
                 }
-                Err(Trouble::Busy) if refusals < RETRIES => {
-                    refusals += 1;
-                    if let Some(pass) = &admission.pass {
-                        pass.refused();
-                    }
-                    sleep(pause + jitter(pause)).await;
-                    pause *= 2;
-                }
-                Err(Trouble::Busy) => return Err(words::busy(clock, refusals + 1)),
+                Err(Trouble::Busy) => patience.pause(clock, admission).await?,
             }
         }
     }
@@ -202,16 +206,10 @@ impl SshTransport {
     ) -> Result<Link, Trouble> {
         let opened = self.open(settings, timeouts, clock, admission).await?;
         clock.enter(Stage::Banner);
-        let mut handshake = Handshake {
-            settings,
-            clock,
-            learned: Arc::default(),
-            proxied: admission.pass.is_some(),
-            complaint: opened.complaint,
-        };
         let server = server_name(settings, opened.peer);
+        let (mut handshake, stream) = Handshake::new(settings, clock, admission, opened);
         let (mut handle, hang_up) = handshake
-            .shake(self, opened.stream, &server, timeouts, asking)
+            .shake(self, stream, &server, timeouts, asking)
             .await?;
         self.keep_new_key(settings, &server, &handshake.learned)
             .await;
@@ -273,7 +271,7 @@ impl SshTransport {
     }
 
     /// Opens the stream that the handshake runs on.
-    async fn open(
+    pub(super) async fn open(
         &self,
         settings: &SshSettings,
         timeouts: &Timeouts,
@@ -362,16 +360,40 @@ impl From<HostOutcome> for Trouble {
 }
 
 /// A handshake in progress.
-struct Handshake<'a> {
+pub(super) struct Handshake<'a> {
     settings: &'a SshSettings,
     clock: &'a Arc<StageClock>,
-    learned: Arc<Mutex<Learned>>,
+    pub(super) learned: Arc<Mutex<Learned>>,
     /// Whether somebody in between may have dropped the connection.
     proxied: bool,
     complaint: Option<Complaint>,
 }
 
-impl Handshake<'_> {
+/// A handshake that ended without a connection.
+pub(super) struct Broken {
+    /// Why; nothing if it took too long.
+    pub(super) error: Option<russh::Error>,
+    /// The server's first bytes.
+    head: Vec<u8>,
+}
+
+impl<'a> Handshake<'a> {
+    pub(super) fn new(
+        settings: &'a SshSettings,
+        clock: &'a Arc<StageClock>,
+        admission: &Admission,
+        opened: Opened,
+    ) -> (Self, Stream) {
+        let handshake = Self {
+            settings,
+            clock,
+            learned: Arc::default(),
+            proxied: admission.pass.is_some(),
+            complaint: opened.complaint,
+        };
+        (handshake, opened.stream)
+    }
+
     async fn shake(
         &mut self,
         transport: &SshTransport,
@@ -392,6 +414,7 @@ impl Handshake<'_> {
             // Where a file cannot be read, nobody knows what is new.
             take_unknown: settings.host_keys.unknown == UnknownKey::Accept
                 && known_hosts.is_complete(),
+            only_looks: false,
             known_hosts: Arc::clone(&known_hosts),
             server: server.clone(),
             min_rsa_bits: settings.min_rsa_bits,
@@ -403,42 +426,63 @@ impl Handshake<'_> {
             learned: Arc::clone(&self.learned),
             clock: Arc::clone(self.clock),
         };
-        let (wire, hang_up, head) = Wire::new(stream, Arc::clone(self.clock), asking.load);
-        let connected = timeout(
-            timeouts.kex,
-            client::connect_stream(Arc::new(config), wire, handler),
-        );
+        let broken = match self
+            .exchange(Arc::new(config), handler, stream, timeouts, asking.load)
+            .await
+        {
+            Ok(connected) => return Ok(connected),
+            Err(broken) => broken,
+        };
+        // The words take the verdict away.
+        let other = self.other_known_key(&known_hosts, server);
+        match (self.explain(&broken), other) {
+            (Trouble::Ended(outcome), Some(known)) => Err(Trouble::OtherKey(known, outcome)),
+            (trouble, _) => Err(trouble),
+        }
+    }
+
+    /// Exchanges keys; the handler decides about the host's.
+    pub(super) async fn exchange(
+        &self,
+        config: Arc<client::Config>,
+        handler: Handler,
+        stream: Stream,
+        timeouts: &Timeouts,
+        load: Load,
+    ) -> Result<(Handle<Handler>, HangUp), Broken> {
+        let (wire, hang_up, head) = Wire::new(stream, Arc::clone(self.clock), load);
+        let connected = timeout(timeouts.kex, client::connect_stream(config, wire, handler));
         let error = match connected.await {
             Ok(Ok(handle)) => return Ok((handle, hang_up)),
-            Ok(Err(error)) => error,
-            Err(_) => {
-                let what = match self.clock.current() {
-                    Stage::Banner => {
-                        "connected, and the server sent no SSH banner".to_owned() + &self.said()
-                    }
-                    _ => "the key exchange did not end in time".to_owned(),
-                };
-                return Err(Trouble::Ended(HostOutcome::TimedOut(
-                    self.clock.error(what),
-                )));
-            }
+            Ok(Err(error)) => Some(error),
+            Err(_) => None,
         };
         let head = head.lock().map(|head| head.clone()).unwrap_or_default();
+        Err(Broken { error, head })
+    }
+
+    /// Says what a broken handshake means.
+    pub(super) fn explain(&self, broken: &Broken) -> Trouble {
         let before_banner = self.clock.current() == Stage::Banner;
+        let Some(error) = &broken.error else {
+            let what = if before_banner {
+                "connected, and the server sent no SSH banner".to_owned() + &self.said()
+            } else {
+                "the key exchange did not end in time".to_owned()
+            };
+            return Trouble::Ended(HostOutcome::TimedOut(self.clock.error(what)));
+        };
         let said = self.said();
         let heard = words::Heard {
-            head: &head,
+            head: &broken.head,
             proxy: &said,
         };
         if before_banner && words::is_busy(&heard, self.proxied) {
-            return Err(Trouble::Busy);
+            return Trouble::Busy;
         }
-        let other = self.other_known_key(&known_hosts, server);
-        let outcome = words::handshake_failed(settings, self.clock, &self.learned, &heard, &error);
-        Err(match other {
-            Some(known) => Trouble::OtherKey(known, outcome),
-            None => Trouble::Ended(outcome),
-        })
+        let failed =
+            words::handshake_failed(self.settings, self.clock, &self.learned, &heard, error);
+        Trouble::Ended(failed)
     }
 
     /// The kinds of key that the host is known by, if it showed one of another kind. Hashed names
@@ -477,16 +521,51 @@ impl Handshake<'_> {
     }
 }
 
+/// How often a server that has too many logins in flight was asked.
+pub(super) struct Patience {
+    pause: Duration,
+    refusals: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            pause: PAUSE,
+            refusals: 0,
+        }
+    }
+}
+
+impl Patience {
+    /// Waits before the next try, if there is to be one.
+    pub(super) async fn pause(
+        &mut self,
+        clock: &StageClock,
+        admission: &Admission,
+    ) -> Result<(), HostOutcome> {
+        self.refusals += 1;
+        if self.refusals > RETRIES {
+            return Err(words::busy(clock, self.refusals));
+        }
+        if let Some(pass) = &admission.pass {
+            pass.refused();
+        }
+        sleep(self.pause + jitter(self.pause)).await;
+        self.pause *= 2;
+        Ok(())
+    }
+}
+
 /// A stream that the handshake runs on.
-struct Opened {
+pub(super) struct Opened {
     stream: Stream,
     complaint: Option<Complaint>,
     /// The server's address, where we connected to it ourselves.
-    peer: Option<IpAddr>,
+    pub(super) peer: Option<IpAddr>,
 }
 
 /// The name that a host's key is looked up by.
-fn server_name(settings: &SshSettings, peer: Option<IpAddr>) -> ServerName {
+pub(super) fn server_name(settings: &SshSettings, peer: Option<IpAddr>) -> ServerName {
     let policy = &settings.host_keys;
     let server =
         ServerName::new(&settings.host_name, settings.port).with_alias(policy.alias.as_deref());

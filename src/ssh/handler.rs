@@ -16,7 +16,8 @@ use crate::model::Stage;
 pub(super) struct Learned {
     /// What was decided about the host's key.
     pub(super) key: Option<KeyVerdict>,
-    /// The host's key, where nothing was known of it and it was taken on trust.
+    /// The host's key, where nothing was known of it and it was taken on trust, and wherever it was
+    /// only looked at.
     pub(super) new_key: Option<PublicKey>,
     /// Why its key was refused, where that is no matter of what is known of it.
     pub(super) refusal: Option<String>,
@@ -33,6 +34,8 @@ pub(super) struct Handler {
     pub(super) take_unknown: bool,
     /// The least size of an RSA key, in bits.
     pub(super) min_rsa_bits: u32,
+    /// Whether the key is refused, whichever it is: nobody logs in on this connection.
+    pub(super) only_looks: bool,
     /// The key that this connection began with: no later exchange may show another.
     pub(super) shown: Option<Vec<u8>>,
     /// Whether keys may be exchanged anew.
@@ -89,9 +92,12 @@ impl client::Handler for Handler {
             {
                 Some(key.clone())
             }
+            (_, PublicKeyOrCertificate::PublicKey { key, .. }) if self.only_looks => {
+                Some(key.clone())
+            }
             _ => None,
         };
-        let trusted = verdict.is_trusted() || new_key.is_some();
+        let trusted = !self.only_looks && (verdict.is_trusted() || new_key.is_some());
         if trusted {
             self.shown = Some(encoded);
         }

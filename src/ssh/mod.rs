@@ -15,7 +15,9 @@ mod jump;
 mod local;
 mod negotiate;
 mod proxy;
+mod scan;
 mod session;
+mod sshfp;
 mod wire;
 mod words;
 
@@ -33,11 +35,14 @@ pub use connect::SshTransport;
 pub use exec::{Command, Dialogue, ExecEnd, ExecOutput};
 pub use host_keys::{
     CertificateFault, EnrolError, Enrolled, HostKeyStore, KeyVerdict, KnownAlgorithms, KnownHosts,
-    NewEntry, Place, RevokedBy, RevokedKeys, RevokedThing, ServerName, enrol,
+    NewEntry, Place, RevokedBy, RevokedKeys, RevokedThing, ServerName, VoucherFault, Vouchers,
+    enrol,
 };
 pub use local::LocalTransport;
 pub use proxy::ProxyShell;
+pub use scan::{Scan, ScannedKey};
 pub use session::SshSession;
+pub use sshfp::{Resolver, SshfpAnswer};
 
 use crate::model::{Host, HostOutcome};
 

@@ -77,6 +77,41 @@ pub(super) fn config(
     })
 }
 
+/// Makes the configurations that ask a host for its keys, one for each kind that the settings take.
+///
+/// # Errors
+/// A name that russh does not have.
+pub(super) fn each_kind(settings: &SshSettings) -> Result<Vec<client::Config>, String> {
+    let taken = host_keys(settings, &[])?;
+    let kinds: [fn(&Algorithm) -> bool; 3] = [
+        |one| matches!(one, Algorithm::Ed25519),
+        |one| matches!(one, Algorithm::Ecdsa { .. }),
+        is_rsa,
+    ];
+    kinds
+        .into_iter()
+        .map(|kind| taken.iter().filter(|one| kind(one)).cloned().collect())
+        .filter(|algorithms: &Vec<Algorithm>| !algorithms.is_empty())
+        .map(|algorithms| {
+            let mut config = config(settings, &KnownAlgorithms::default())?;
+            config.preferred.key = Cow::Owned(algorithms);
+            Ok(config)
+        })
+        .collect()
+}
+
+/// Makes the configuration that asks a host for its certificate.
+///
+/// # Errors
+/// A name that russh does not have.
+pub(super) fn certificate(settings: &SshSettings) -> Result<client::Config, String> {
+    let known = KnownAlgorithms {
+        keys: Vec::new(),
+        certificates: true,
+    };
+    config(settings, &known)
+}
+
 fn limits(settings: &SshSettings) -> Limits {
     let default = Limits::default();
     let bytes = settings

@@ -129,9 +129,9 @@ pub(crate) fn new_key() -> PrivateKey {
 }
 
 /// Makes a server's configuration.
-pub(crate) fn config(host_key: PrivateKey) -> Arc<server::Config> {
+pub(crate) fn config(host_keys: Vec<PrivateKey>) -> Arc<server::Config> {
     Arc::new(server::Config {
-        keys: vec![host_key],
+        keys: host_keys,
         // The pause after a refusal defends servers; here it would only cost time.
         auth_rejection_time: Duration::ZERO,
         nodelay: true,

@@ -180,7 +180,20 @@ impl Lab {
 
     /// Starts an SSH server with that host key, which is not known.
     pub(crate) fn fake_with_key(&self, behaviour: Behaviour, key: PrivateKey) -> Server {
-        let config = fake::config(key);
+        self.fake_with_keys(behaviour, vec![key])
+    }
+
+    /// Starts an SSH server with those host keys, which are not known.
+    pub(crate) fn fake_with_keys(&self, behaviour: Behaviour, keys: Vec<PrivateKey>) -> Server {
+        self.fake_with_config(behaviour, fake::config(keys))
+    }
+
+    /// Starts an SSH server with that configuration.
+    pub(crate) fn fake_with_config(
+        &self,
+        behaviour: Behaviour,
+        config: Arc<russh::server::Config>,
+    ) -> Server {
         let keys = Arc::clone(&self.keys);
         let home = self.home().to_owned();
         self.raw(move |stream| {

@@ -201,6 +201,21 @@ impl KeyFile {
             .filter(move |entry| entry.marker == marker && entry.names.matches(name))
     }
 
+    /// The keys of a name, hashed ones too, in the order of their lines. It looks at every line.
+    pub(super) fn keys_of(&self, name: &str) -> Vec<(&KeyData, Place)> {
+        let mut found: Vec<(&KeyData, Place)> = self
+            .by_key
+            .iter()
+            .flat_map(|(key, numbers)| {
+                self.numbered(numbers)
+                    .filter(|entry| entry.marker == Marker::Key && entry.names.matches(name))
+                    .map(move |entry| (key, self.place(entry)))
+            })
+            .collect();
+        found.sort_by_key(|(_, at)| at.line);
+        found
+    }
+
     /// The types and places of keys that were added to the file for this name.
     pub(super) fn added(&self, name: &str) -> Vec<(Algorithm, Place)> {
         let Ok(added) = self.added.read() else {

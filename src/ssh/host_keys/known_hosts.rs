@@ -145,6 +145,16 @@ impl KnownHosts {
         })
     }
 
+    /// Returns the keys that are known by a name, each with its fingerprint and its line.
+    pub fn keys_of(&self, name: &str) -> Vec<(Algorithm, String, Place)> {
+        let named = |file: &Arc<KeyFile>| {
+            let keys = file.keys_of(name).into_iter();
+            let known = keys.map(|(key, at)| (key.algorithm(), fingerprint(key), at));
+            known.collect::<Vec<_>>()
+        };
+        self.files.iter().flat_map(named).collect()
+    }
+
     /// Takes note of a key that this run enrolled in the first file.
     pub fn learn(&self, names: &[String], key: &PublicKey, at: &Place) {
         let file = self.files.iter().find(|file| file.path() == at.file);

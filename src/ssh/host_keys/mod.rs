@@ -16,6 +16,7 @@ mod revoked;
 mod server;
 mod store;
 mod verdict;
+mod voucher;
 
 #[cfg(test)]
 mod against_openssh;
@@ -27,3 +28,4 @@ pub use revoked::RevokedKeys;
 pub use server::ServerName;
 pub use store::HostKeyStore;
 pub use verdict::{KeyVerdict, Place, RevokedBy, RevokedThing};
+pub use voucher::{VoucherFault, Vouchers};
