@@ -23,11 +23,11 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError>
     }
     let (mut inventory, path) = context.load_inventory()?;
     let selected = context.select(&inventory, &path, &args.selectors)?;
+    connection::ask_for_passwords(&mut inventory, args.login);
     connection::attach(context, &mut inventory, &selected)?;
-    connection::ask_for_passwords(&mut inventory, &selected, args.login);
     let secrets = secrets::load(&inventory, &selected, &path.display().to_string())
         .map_err(CliError::Inventory)?;
-    let passwords = Arc::new(Passwords::new(&inventory.hosts, &secrets));
+    let passwords = Arc::new(Passwords::new(&secrets));
     let hosts: Vec<Arc<Host>> = selected
         .into_iter()
         .filter_map(|index| inventory.hosts.get(index))

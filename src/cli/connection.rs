@@ -25,7 +25,7 @@ impl Connections {
         machine.hosts = inventory
             .hosts
             .iter()
-            .map(|host| (host.name.clone(), host.ssh_request.options.clone()))
+            .map(|host| (host.name.clone(), host.ssh_request.clone()))
             .collect();
         machine.secret_names = secret_names(inventory);
         Self {
@@ -120,7 +120,10 @@ pub(super) fn proxy_shell(context: &Context, inventory: &Inventory) -> ProxyShel
 fn secret_names(inventory: &Inventory) -> BTreeSet<String> {
     let sources = inventory.hosts.iter().flat_map(|host| {
         let tokens = host.services().map(|service| service.token.as_ref());
-        let passwords = [host.password.as_ref(), host.privilege.password.as_ref()];
+        let passwords = [
+            host.ssh_request.password.as_ref(),
+            host.privilege.password.as_ref(),
+        ];
         tokens.chain(passwords).flatten().collect::<Vec<_>>()
     });
     sources
@@ -156,14 +159,12 @@ pub(super) fn attach(
     Ok(())
 }
 
-/// Makes the operator the source of the passwords that the command line says to ask for.
-pub(super) fn ask_for_passwords(inventory: &mut Inventory, selected: &[usize], login: LoginArgs) {
-    for index in selected {
-        let Some(host) = inventory.hosts.get_mut(*index) else {
-            continue;
-        };
+/// Makes the operator the source of the passwords that the command line says to ask for: for every
+/// host of the inventory, since a jump may be one that is not selected.
+pub(super) fn ask_for_passwords(inventory: &mut Inventory, login: LoginArgs) {
+    for host in &mut inventory.hosts {
         if login.ask_pass {
-            host.password = Some(SecretSource::Asked("SSH password"));
+            host.ssh_request.password = Some(SecretSource::Asked("SSH password"));
         }
         if login.ask_become_pass && matches!(host.privilege.how, BecomeHow::Sudo | BecomeHow::Su) {
             host.privilege.password = Some(SecretSource::Asked("sudo or su password"));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::args::{Args, Format, When};
 use super::beside;
 use super::error::CliError;
+use super::machine;
 use crate::inventory::{self, Beside, Inventory, InventoryError, LastRun};
 use crate::report::{Style, View, sanitize, shorten};
 use crate::ssh::AgentSockets;
@@ -251,9 +252,14 @@ fn non_empty_env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// HOME, as ssh takes it. Without one (some cron set-ups) paths below it name nothing.
+/// HOME; without one (a service, some cron set-ups) the home that the system's list of users has.
+/// ssh takes that one always; HOME is taken here so that a run can be given another.
 fn home_dir() -> PathBuf {
-    non_empty_env("HOME").map_or_else(|| PathBuf::from(NO_HOME), PathBuf::from)
+    non_empty_env("HOME")
+        .map(PathBuf::from)
+        .filter(|home| home.is_absolute())
+        .or_else(machine::own_home)
+        .unwrap_or_else(|| PathBuf::from(NO_HOME))
 }
 
 fn width(terminal: bool) -> u16 {

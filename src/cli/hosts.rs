@@ -67,7 +67,7 @@ fn trust(context: &Context, args: &TrustArgs) -> Result<Exit, CliError> {
     connection::attach(context, &mut inventory, &selected)?;
     let sources = Sources::new(context, args)?;
     let targets = targets(&inventory, &selected);
-    let passwords = jump_passwords(&mut inventory, &targets, &path.display().to_string())?;
+    let passwords = jump_passwords(&mut inventory, &selected, &path.display().to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -125,32 +125,23 @@ fn targets(inventory: &Inventory, selected: &[usize]) -> Vec<Target> {
     targets
 }
 
-/// Gets the passwords of jumps that are hosts of the inventory, and no other secret.
+/// Gets the passwords of jumps that are hosts of the inventory, and no other secret: the hosts
+/// themselves are not logged in to.
 fn jump_passwords(
     inventory: &mut Inventory,
-    targets: &[Target],
+    selected: &[usize],
     file: &str,
 ) -> Result<Arc<Passwords>, CliError> {
-    let jumps: HashSet<&str> = targets
-        .iter()
-        .flat_map(|target| target.settings.jumps())
-        .map(|jump| jump.name.as_str())
-        .collect();
-    let mut indexes = Vec::new();
-    for (index, host) in inventory.hosts.iter_mut().enumerate() {
+    for host in &mut inventory.hosts {
         host.privilege.password = None;
+        Arc::make_mut(&mut host.ssh).password = None;
         host.service.token = None;
         for service in &mut host.more_services {
             service.token = None;
         }
-        if jumps.contains(host.name.as_str()) || jumps.contains(host.ssh.name.as_str()) {
-            indexes.push(index);
-        } else {
-            host.password = None;
-        }
     }
-    let secrets = secrets::load(inventory, &indexes, file).map_err(CliError::Inventory)?;
-    Ok(Arc::new(Passwords::new(&inventory.hosts, &secrets)))
+    let secrets = secrets::load(inventory, selected, file).map_err(CliError::Inventory)?;
+    Ok(Arc::new(Passwords::new(&secrets)))
 }
 
 /// Only jumps are logged in to, so only their keys are loaded.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::model::SshOption;
+use crate::model::SshRequest;
 use crate::ssh_config::{Bastion, MAX_FILE_BYTES, World};
 
 /// How long a `Match exec` may take: it runs for every host, before the first one is asked.
@@ -19,7 +19,7 @@ const EXEC_LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Machine {
     pub(super) bastion: Bastion,
     /// What the inventory says of its hosts' connections, by their names.
-    pub(super) hosts: HashMap<String, Vec<SshOption>>,
+    pub(super) hosts: HashMap<String, SshRequest>,
     /// Environment variables that hold secrets: no `SendEnv *` is to send them.
     pub(super) secret_names: BTreeSet<String>,
     shell: PathBuf,
@@ -118,7 +118,7 @@ impl World for Machine {
         (name, 22).to_socket_addrs().is_ok()
     }
 
-    fn options_of(&self, name: &str) -> Option<Vec<SshOption>> {
+    fn request_of(&self, name: &str) -> Option<SshRequest> {
         self.hosts.get(name).cloned()
     }
 
@@ -126,6 +126,14 @@ impl World for Machine {
         passwd(|fields| fields.first() == Some(&user))
             .and_then(|fields| fields.get(5).map(PathBuf::from))
     }
+}
+
+/// Returns the user's home by the system's list of users.
+pub(super) fn own_home() -> Option<PathBuf> {
+    let number = rustix::process::getuid().as_raw().to_string();
+    passwd(|fields| fields.get(2) == Some(&number.as_str()))
+        .and_then(|fields| fields.get(5).map(PathBuf::from))
+        .filter(|home| home.is_absolute())
 }
 
 fn user_name(uid: u32) -> String {

@@ -52,7 +52,11 @@ impl Kind {
                 .services()
                 .filter_map(|service| service.token.as_ref())
                 .collect(),
-            Self::Password => host.password.iter().collect(),
+            // The jumps on its way may be hosts of the inventory with passwords of their own.
+            Self::Password => std::iter::once(host.ssh.as_ref())
+                .chain(host.ssh.jumps())
+                .filter_map(|settings| settings.password.as_ref())
+                .collect(),
             Self::BecomePassword => host.privilege.password.iter().collect(),
         }
     }

@@ -6,7 +6,6 @@ use super::error::InventoryError;
 use super::resolve::{Entry, Resolver};
 use super::services::Merged;
 use super::settings::SettingValue;
-use super::ssh::secret;
 use crate::model::{Host, Thresholds, Timeouts, TransportKind};
 
 impl Resolver<'_> {
@@ -24,7 +23,6 @@ impl Resolver<'_> {
             name: entry.name.clone(),
             ssh_request,
             ssh,
-            password: secret(&values, "password"),
             privilege: self.privilege(merged)?,
             transport: match values.text("transport").as_str() {
                 "local" => TransportKind::Local,

@@ -46,6 +46,7 @@ impl Resolver<'_> {
             },
             match_exec: values.text("ssh.match_exec") == "yes",
             options: self.ssh_options(entry, merged)?,
+            password: secret(&values, "password"),
         };
         let port = match values.number("port") {
             0 => 22,

@@ -183,8 +183,6 @@ pub struct Host {
     /// The connection, with what OpenSSH's files say. Until they are read it is what the inventory
     /// says alone.
     pub ssh: Arc<SshSettings>,
-    /// Where the login's password is to be had, if it may need one.
-    pub password: Option<SecretSource>,
     /// What commands run as.
     pub privilege: Become,
     /// How to reach it.

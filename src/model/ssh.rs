@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::SecretSource;
+
 /// One host's connection, as the inventory and OpenSSH's files together have it. Paths are
 /// expanded; nothing in it is to be looked up again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -49,6 +51,8 @@ pub struct SshSettings {
     pub methods: Vec<AuthMethod>,
     /// Environment variables that are sent (SetEnv, SendEnv), by name and value.
     pub environment: Vec<(String, String)>,
+    /// Where the password is to be had that logs in, if there is one.
+    pub password: Option<SecretSource>,
 }
 
 /// How bytes get to a host.
@@ -215,6 +219,7 @@ impl SshSettings {
             identities: Identities::default(),
             methods: AuthMethod::DEFAULT.to_vec(),
             environment: Vec::new(),
+            password: None,
         }
     }
 
@@ -253,6 +258,8 @@ pub struct SshRequest {
     pub match_exec: bool,
     /// Keywords that win over the files.
     pub options: Vec<SshOption>,
+    /// Where the password is to be had that logs in, if there is one.
+    pub password: Option<SecretSource>,
 }
 
 /// Which of OpenSSH's files are read.

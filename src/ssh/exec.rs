@@ -1,6 +1,6 @@
 //! A command on a host, and what came of it.
 
-use super::auth::{Attempt, LoginPassword};
+use super::auth::{LoginPassword, Turn};
 
 /// What is run.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +117,7 @@ pub(super) struct Conversation<'a> {
     /// The end of what was said: a question may come in pieces.
     heard: Vec<u8>,
     begun: bool,
-    attempt: Option<Attempt<'a>>,
+    turn: Option<Turn<'a>>,
     pub(super) password_sent: bool,
     pub(super) ready: bool,
 }
@@ -128,7 +128,7 @@ impl<'a> Conversation<'a> {
             dialogue,
             heard: Vec::new(),
             begun: false,
-            attempt: None,
+            turn: None,
             password_sent: false,
             ready: false,
         }
@@ -177,13 +177,13 @@ impl<'a> Conversation<'a> {
                 let Some(password) = self.dialogue.password else {
                     return Reply::End(ExecEnd::PasswordWanted);
                 };
-                let attempt = password.attempt().await;
-                if matches!(attempt, Attempt::GivenUp) {
+                let Some(mut turn) = password.turn().await else {
                     return Reply::End(ExecEnd::PasswordWithheld);
-                }
-                self.attempt = Some(attempt);
+                };
+                let line = format!("{}\n", turn.send().expose());
+                self.turn = Some(turn);
                 self.password_sent = true;
-                Reply::Password(format!("{}\n", password.secret().expose()))
+                Reply::Password(line)
             }
         }
     }
@@ -203,8 +203,10 @@ impl<'a> Conversation<'a> {
     }
 
     fn note(&mut self, accepted: bool) {
-        if let (Some(password), Some(attempt)) = (self.dialogue.password, self.attempt.take()) {
-            password.answered(attempt, accepted);
+        match self.turn.take() {
+            Some(turn) if accepted => turn.accepted(),
+            Some(turn) => turn.refused(),
+            None => {}
         }
     }
 }

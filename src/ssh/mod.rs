@@ -27,9 +27,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-pub use auth::{
-    AgentSockets, Attempt, KeyFault, Keyring, LoginPassword, PassphrasePrompt, Passwords,
-};
+pub use auth::{AgentSockets, KeyFault, Keyring, LoginPassword, PassphrasePrompt, Passwords, Turn};
 pub use clock::StageClock;
 pub use connect::SshTransport;
 pub use exec::{Command, Dialogue, ExecEnd, ExecOutput};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelWriteHalf};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::connect::Link;
 use super::exec::{Command, Conversation, ExecEnd, ExecOutput, Reply, append_capped};
@@ -21,6 +21,7 @@ pub struct SshSession {
     jump: Option<(Arc<Link>, Arc<SshSettings>)>,
     clock: Arc<StageClock>,
     channel_timeout: Duration,
+    become_timeout: Duration,
     environment: Vec<(String, String)>,
 }
 
@@ -40,6 +41,7 @@ impl SshSession {
             jump,
             clock,
             channel_timeout: host.timeouts.channel,
+            become_timeout: host.timeouts.auth,
             environment: host.ssh.environment.clone(),
         }
     }
@@ -127,6 +129,13 @@ impl Running<'_> {
         Reply::Nothing
     }
 
+    /// Whether the other user does not run yet.
+    fn is_asked(&self) -> bool {
+        self.conversation
+            .as_ref()
+            .is_some_and(|conversation| !conversation.ready)
+    }
+
     fn finish(mut self, end: ExecEnd) -> ExecOutput {
         if let Some(conversation) = &mut self.conversation {
             if matches!(end, ExecEnd::Exited(_) | ExecEnd::Signalled(_)) {
@@ -158,6 +167,8 @@ impl Session for SshSession {
             output: ExecOutput::nothing(ExecEnd::TimedOut),
             end: None,
         };
+        // A question that nobody answers is no reason to wait as long as for a probe.
+        let become_by = Instant::now() + self.become_timeout;
         let talk = async {
             // Input and output flow at once: writing without reading stalls both on full windows.
             let mut writing: Writing<'_> = Box::pin(self.begin(&to_host, &command));
@@ -172,6 +183,9 @@ impl Session for SshSession {
                         continue;
                     }
                     message = from_host.wait() => message,
+                    () = sleep_until(become_by), if running.is_asked() => {
+                        return ExecEnd::TimedOut;
+                    }
                 };
                 let reply = match message {
                     None | Some(ChannelMsg::Close) => {

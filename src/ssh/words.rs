@@ -296,7 +296,10 @@ fn refused(
     } else if refusal.offered.is_empty() {
         format!("nothing could be offered to log in as {user}")
     } else {
-        format!("{user} refused {}", refusal.offered.join(", "))
+        format!(
+            "the server refused {user} with {}",
+            refusal.offered.join(", ")
+        )
     };
     // That a server takes keys is no news to somebody whose keys it refused.
     let news = refusal.methods != "publickey" || !refusal.keys;

@@ -11,7 +11,7 @@ use super::options::{Obtained, Options, Origin, Way};
 use super::resolve::{Asked, Target};
 use super::tokens::{self, Known, Tokens};
 use super::value::Value;
-use crate::model::{self, AddressFamily, RekeyLimit, SshSettings};
+use crate::model::{self, AddressFamily, RekeyLimit, SecretSource, SshSettings};
 
 /// How bytes get to the host, before tokens are filled in.
 pub(super) enum Route {
@@ -58,6 +58,7 @@ impl Effective {
         options: &Options,
         host: &str,
         route: Route,
+        password: Option<SecretSource>,
     ) -> Result<Self, SshConfigError> {
         let port = options
             .word("Port")
@@ -82,7 +83,10 @@ impl Effective {
             entries: Vec::new(),
         };
         finish.refuse()?;
-        let settings = finish.settings(host, port, user, alias, route)?;
+        let settings = SshSettings {
+            password,
+            ..finish.settings(host, port, user, alias, route)?
+        };
         finish.rest();
         let mut entries = finish.entries;
         entries.sort_by_key(|entry| entry.keyword.to_ascii_lowercase());

@@ -23,7 +23,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
-use crate::model::SshOption;
+use crate::model::SshRequest;
 
 pub use algorithms::{FAMILIES, Family, assemble};
 pub use effective::{Effective, Entry};
@@ -56,7 +56,7 @@ pub trait World {
     fn resolve(&self, name: &str) -> bool;
 
     /// Returns what the inventory says of a jump host's connection, if the jump is one of its hosts.
-    fn options_of(&self, _name: &str) -> Option<Vec<SshOption>> {
+    fn request_of(&self, _name: &str) -> Option<SshRequest> {
         None
     }
 

@@ -12,7 +12,7 @@ use super::parse::{self, Ignored, Line, Reader, Source, Statement};
 use super::tokens::{Known, OF_EXEC, Tokens};
 use super::{Bastion, World};
 use crate::model::{ListMatch, matches_list};
-use crate::model::{SshFiles, SshOption, SshRequest};
+use crate::model::{SecretSource, SshFiles, SshOption, SshRequest};
 
 /// How many jumps there may be on the way to a host.
 const MAX_JUMPS: usize = 16;
@@ -30,6 +30,8 @@ pub(super) struct Asked<'a> {
     config: &'a SshConfig,
     match_exec: bool,
     options: &'a [SshOption],
+    files: &'a SshFiles,
+    password: &'a Option<SecretSource>,
     pub(super) bastion: &'a Bastion,
     pub(super) world: &'a dyn World,
 }
@@ -141,6 +143,8 @@ impl SshConfig {
             config: self,
             match_exec: request.match_exec,
             options: &request.options,
+            files: &request.files,
+            password: &request.password,
             bastion,
             world,
         };
@@ -155,6 +159,17 @@ impl Asked<'_> {
         target: &Target,
         trail: &mut Vec<Target>,
     ) -> Result<Effective, SshConfigError> {
+        let own = if trail.is_empty() {
+            None
+        } else {
+            self.request_of_jump(target)?
+        };
+        // A jump that is a host of the inventory is asked for by the name that is that host's.
+        let renamed = own.as_ref().and_then(|own| own.host.clone());
+        let target = &Target {
+            name: renamed.unwrap_or_else(|| target.name.clone()),
+            ..target.clone()
+        };
         target.check()?;
         let mut reading = Reading {
             asked: self,
@@ -169,7 +184,8 @@ impl Asked<'_> {
         } else {
             // A jump's own user, port and way come before what the inventory has of it.
             reading.take_target(target)?;
-            reading.take_request(&self.options_of_jump(target))?;
+            let options = own.as_ref().map(|own| own.options.clone());
+            reading.take_request(&options.unwrap_or_else(|| self.options_for_jump()))?;
         }
         reading.files()?;
         reading.options.settle_names();
@@ -184,7 +200,13 @@ impl Asked<'_> {
         trail.push(target.clone());
         let route = self.route(target, &options, &host, trail)?;
         trail.pop();
-        Effective::new(self, target, &options, &host, route)
+        // A jump's password is that of the host it is, and of no other login or port there.
+        let password = match own {
+            None if trail.is_empty() => self.password.clone(),
+            Some(own) if target.user.is_none() && target.port.is_none() => own.password,
+            _ => None,
+        };
+        Effective::new(self, target, &options, &host, route, password)
     }
 
     fn route(
@@ -215,13 +237,26 @@ impl Asked<'_> {
         }
     }
 
-    /// What the inventory says of a jump: all of it where the jump is one of its hosts. If not, and
-    /// if the jump itself is the inventory's word, the keys and host keys of the host behind it:
-    /// there is no other place to name the jump's.
-    fn options_of_jump(&self, jump: &Target) -> Vec<SshOption> {
-        if let Some(own) = self.world.options_of(&jump.name) {
-            return own;
+    /// What the inventory says of a jump that is one of its hosts.
+    fn request_of_jump(&self, jump: &Target) -> Result<Option<SshRequest>, SshConfigError> {
+        let Some(own) = self.world.request_of(&jump.name) else {
+            return Ok(None);
+        };
+        if own.files != *self.files {
+            let message = format!(
+                "the jump {} reads another ssh_config than the host behind it",
+                jump.name
+            );
+            return Err(SshConfigError::whole("inventory", message)
+                .hint("give both the same `ssh: {config: …}`"));
         }
+        Ok(Some(own))
+    }
+
+    /// What the inventory says for a jump that is none of its hosts. If the jump itself is the
+    /// inventory's word, the keys and host keys of the host behind it: there is no other place to
+    /// name the jump's.
+    fn options_for_jump(&self) -> Vec<SshOption> {
         let is = |option: &SshOption, keyword: &str| option.keyword.eq_ignore_ascii_case(keyword);
         let ours = self.options.iter().any(|option| is(option, "ProxyJump"));
         let shared = ["IdentityFile", "UserKnownHostsFile", "GlobalKnownHostsFile"];

@@ -67,8 +67,9 @@ fn an_identity_that_is_no_key_is_named() {
 fn an_identity_that_is_the_public_half_is_named() {
     let mut lab = Lab::new();
     let path = lab.keygen("pair", &["-t", "ed25519"]).with_extension("pub");
-    set_mode(&path, 0o600);
-    check_unusable(&mut lab, &path, &["not a private key"]);
+    // A public key may be read by everybody.
+    set_mode(&path, 0o644);
+    check_unusable(&mut lab, &path, &["is a public key", "ssh-add"]);
 }
 
 #[test]
@@ -276,4 +277,38 @@ fn an_agent_that_never_answers_is_given_up() {
     let checked = check_with_agent(&lab, &socket);
     checked.exits(0).host("good").is_observed_in_full();
     checked.within(Duration::from_secs(8));
+}
+
+#[test]
+fn a_public_key_names_the_agents_key() {
+    let mut lab = Lab::new();
+    let server = lab.fake(Behaviour::default());
+    let path = lab.keygen("pair", &["-t", "ed25519"]);
+    let agent = Agent::start(&lab);
+    agent.add(&lab, &path);
+    std::fs::remove_file(&path).unwrap();
+    let settings = format!(
+        "{}, ssh: {{options: {{IdentitiesOnly: \"yes\"}}}}",
+        identity(&path.with_extension("pub"))
+    );
+    lab.add("bad", server.port, &settings);
+    let checked = check_with_agent(&lab, &agent.socket);
+    checked.exits(0).bad().is_observed_in_full();
+}
+
+#[test]
+fn a_key_that_one_hosts_agent_holds_is_read_for_the_other_host() {
+    let mut lab = Lab::new();
+    let server = lab.fake(Behaviour::default());
+    let path = lab.keygen("pair", &["-t", "ed25519"]);
+    let agent = Agent::start(&lab);
+    agent.add(&lab, &path);
+    lab.add("with", server.port, &identity(&path));
+    let without = format!(
+        "{}, ssh: {{options: {{IdentityAgent: none}}}}",
+        identity(&path)
+    );
+    lab.add("bad", server.port, &without);
+    let checked = check_with_agent(&lab, &agent.socket);
+    checked.exits(0).bad().is_observed_in_full();
 }

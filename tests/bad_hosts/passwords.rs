@@ -60,7 +60,69 @@ fn a_second_factor_is_told_and_not_guessed() {
         .is("auth-failed")
         .at("auth")
         .says(&["asks `Verification code:`"]);
-    assert_eq!(*behaviour.passwords.lock().unwrap(), ["sesame"]);
+    assert_eq!(*behaviour.passwords.lock().unwrap(), ["sesame", ""]);
+}
+
+#[test]
+fn a_password_that_is_good_once_is_not_the_accounts() {
+    let mut lab = Lab::new();
+    let login = Login::Questions(&[("One-time password (OATH) for `x': ", "1")]);
+    let behaviour = behaviour(login);
+    let server = lab.fake(behaviour.clone());
+    lab.add("one", server.port, FROM_ENVIRONMENT);
+    check(&lab, "sesame")
+        .exits(3)
+        .host("one")
+        .is("auth-failed")
+        .says(&["asks `One-time password"]);
+    assert_eq!(*behaviour.passwords.lock().unwrap(), [""]);
+}
+
+#[test]
+fn a_question_that_comes_again_is_a_refusal() {
+    let mut lab = Lab::new();
+    let login = Login::Questions(&[("Password: ", "sesame"), ("LDAP Password: ", "other")]);
+    let behaviour = behaviour(login);
+    let server = lab.fake(behaviour.clone());
+    for name in ["one", "two", "three", "four"] {
+        lab.add(name, server.port, FROM_ENVIRONMENT);
+    }
+    check(&lab, "sesame").exits(3);
+    let sent = behaviour.passwords.lock().unwrap().clone();
+    let words = sent.iter().filter(|word| *word == "sesame").count();
+    assert_eq!(words, 2, "{sent:?}");
+}
+
+#[test]
+fn hosts_of_one_alias_have_passwords_of_their_own() {
+    let mut lab = Lab::new();
+    for (name, word) in [("one", "first-word"), ("two", "second-word")] {
+        let behaviour = behaviour(Login::Password(word));
+        let server = lab.fake(behaviour);
+        let settings = format!("ssh: {{host: template}}, password: {{command: \"echo {word}\"}}");
+        lab.add(name, server.port, &settings);
+    }
+    let checked = lab.check();
+    checked.exits(0);
+    for name in ["one", "two"] {
+        checked.host(name).is_observed_in_full();
+    }
+}
+
+#[test]
+fn a_jump_of_the_inventory_that_is_not_selected_has_its_password() {
+    let mut lab = Lab::new();
+    let jump = lab.fake(Behaviour {
+        login: Login::Password("gate-word"),
+        forward: crate::support::fake::Forward::Connect,
+        ..Behaviour::default()
+    });
+    let server = lab.fake(Behaviour::default());
+    lab.add("gate", jump.port, "password: {command: echo gate-word}");
+    lab.add("one", server.port, "ssh: {jump: gate}");
+    let command = lab.command(&["--format", "json", "check", "one"]);
+    let checked = Checked::of(program::run(command), &["one".to_owned()]);
+    checked.exits(0).host("one").is_observed_in_full();
 }
 
 #[test]

@@ -123,14 +123,17 @@ impl Keyring {
     }
 
     fn read_files(&mut self, settings: &SshSettings, prompt: PassphrasePrompt<'_>) {
+        let agent = self.agent(settings);
         for path in &settings.identities.files {
-            if self.files.contains_key(path) {
-                continue;
+            let file = self
+                .files
+                .entry(path.clone())
+                .or_insert_with(|| KeyFile::read(path));
+            // Whoever has the key in an agent needs no passphrase; the next one may.
+            let held = file.public.as_ref().and_then(|key| agent.find(key));
+            if held.is_none() {
+                file.unlock(path, &mut *prompt);
             }
-            let agent = self.agent(settings);
-            let held = |key: &PublicKey| agent.keys.iter().any(|held| same_key(held, key));
-            let file = KeyFile::read(path, held, &mut *prompt);
-            self.files.insert(path.clone(), file);
         }
         for path in &settings.identities.certificates {
             self.certificates
@@ -176,12 +179,29 @@ impl Keyring {
         }
         let mut others = Vec::new();
         if !identities.only {
-            for key in &agent.keys {
-                if !files.keys.iter().any(|offer| same_key(&offer.key, key)) {
-                    let name = format!("agent key {}", shown(key.comment().as_str_lossy()));
-                    with_certificates(&mut others, key, &name, &given, || {
-                        agent.signer().map(Holder::Agent)
-                    });
+            let offered =
+                |key: &PublicKey| files.keys.iter().any(|offer| same_key(&offer.key, key));
+            for held in agent.keys.iter().filter(|held| !offered(&held.key)) {
+                with_certificates(
+                    &mut others,
+                    &held.key,
+                    &held.name(),
+                    &given,
+                    |certificate| agent.signer(&held.key, certificate).map(Holder::Agent),
+                );
+            }
+            // Some agents list a certificate and not its key.
+            for certificate in &agent.certificates {
+                let key = PublicKey::from(certificate.public_key().clone());
+                if !offered(&key) && agent.find(&key).is_none() {
+                    let name = format!("agent certificate {}", shown(certificate.key_id()));
+                    let signer = agent.signer(&key, Some(certificate));
+                    others.extend(signer.map(|signer| Offer {
+                        name,
+                        key,
+                        certificate: Some(certificate.clone()),
+                        holder: Holder::Agent(signer),
+                    }));
                 }
             }
         }
@@ -224,14 +244,16 @@ impl Keyring {
             }
             large
         });
-        if let Some(last) = self.remembered.get(&server(settings)) {
+        // Keys that somebody named keep their order: a new one before an old one is meant so.
+        let last = self.remembered.get(&server(settings));
+        if let Some(last) = last.filter(|_| !identities.named) {
             // Stable: the order of the others is kept.
             offers
                 .keys
                 .sort_by_key(|offer| offer.fingerprint() != *last);
         }
         // A password may want to be tried after them.
-        let password = self.passwords.for_login(&settings.name).is_some();
+        let password = self.passwords.for_login(settings).is_some();
         let most = MAX_TRIES - usize::from(password);
         offers.left_out = offers.keys.len().saturating_sub(most);
         offers.keys.truncate(most);
@@ -249,10 +271,7 @@ impl Keyring {
         let Some(file) = self.files.get(path) else {
             return;
         };
-        let held = file
-            .public
-            .as_ref()
-            .and_then(|key| agent.keys.iter().find(|held| same_key(held, key)));
+        let held = file.public.as_ref().and_then(|key| agent.find(key));
         let certificates: Vec<&Certificate> = file
             .certificate
             .iter()
@@ -260,11 +279,16 @@ impl Keyring {
             .collect();
         let name = path.display().to_string();
         match (held, &file.key) {
-            (Some(key), _) => {
-                let name = format!("agent key {}", shown(key.comment().as_str_lossy()));
-                with_certificates(&mut offers.keys, key, &name, &certificates, || {
-                    agent.signer().map(Holder::Agent)
-                });
+            (Some(held), _) => {
+                let signer =
+                    |certificate: Option<&Certificate>| agent.signer(&held.key, certificate);
+                with_certificates(
+                    &mut offers.keys,
+                    &held.key,
+                    &held.name(),
+                    &certificates,
+                    |certificate| signer(certificate).map(Holder::Agent),
+                );
             }
             (None, Ok(key)) => {
                 with_certificates(
@@ -272,7 +296,7 @@ impl Keyring {
                     key.public_key(),
                     &name,
                     &certificates,
-                    || Some(Holder::File(Arc::clone(key))),
+                    |_| Some(Holder::File(Arc::clone(key))),
                 );
             }
             (None, Err(fault)) if named || *fault != KeyFault::Missing => {
@@ -283,15 +307,15 @@ impl Keyring {
     }
 
     /// Says why no login to this host can succeed, before any connection is made; `None` where
-    /// there is something to offer. A server that lets anybody in is found out, too, unless the
-    /// inventory or OpenSSH's files name keys.
+    /// there is something to offer.
     pub(in crate::ssh) fn hopeless(&self, settings: &SshSettings) -> Option<String> {
         let offers = self.offers(settings);
-        let password = self.passwords.for_login(&settings.name).is_some();
+        let password = self.passwords.for_login(settings).is_some();
         if !offers.keys.is_empty() || password {
             return None;
         }
         Some(match offers.unusable.as_slice() {
+            [] if !settings.methods.contains(&AuthMethod::PublicKey) => "keys are switched off (PubkeyAuthentication or PreferredAuthentications), and there is no password; give one with --ask-pass or `password`".to_owned(),
             [] => "there is no key to log in with: neither the inventory nor ssh_config names one, ~/.ssh has none, and no agent holds one".to_owned(),
             faults => format!("no key to log in with: {}", faults.join("; ")),
         })
@@ -329,13 +353,13 @@ fn with_certificates(
     key: &PublicKey,
     name: &str,
     certificates: &[&Certificate],
-    holder: impl Fn() -> Option<Holder>,
+    holder: impl Fn(Option<&Certificate>) -> Option<Holder>,
 ) {
     let mut add = |certificate: Option<&Certificate>, name: String| {
         let known = offers
             .iter()
             .any(|offer| same_key(&offer.key, key) && offer.certificate.as_ref() == certificate);
-        if let Some(holder) = holder().filter(|_| !known) {
+        if let Some(holder) = holder(certificate).filter(|_| !known) {
             offers.push(Offer {
                 name,
                 key: key.clone(),

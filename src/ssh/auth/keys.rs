@@ -29,6 +29,8 @@ pub enum KeyFault {
     WrongPassphrase,
     /// It is no private key that we read.
     NotAKey(String),
+    /// It is the public half, and no agent holds the private one.
+    PublicHalf,
     /// It is a security key's handle: only an agent can ask the device.
     SecurityKey,
 }
@@ -47,6 +49,9 @@ impl fmt::Display for KeyFault {
             ),
             Self::WrongPassphrase => f.write_str("the passphrase does not open it"),
             Self::NotAKey(why) => write!(f, "is not a private key that can be read: {why}"),
+            Self::PublicHalf => f.write_str(
+                "is a public key, and no agent holds its private half; name the private key, or `ssh-add` it",
+            ),
             Self::SecurityKey => f.write_str(
                 "is a security key (sk), which only an agent can use; add it with `ssh-add`",
             ),
@@ -66,25 +71,25 @@ pub(super) struct KeyFile {
 }
 
 impl KeyFile {
-    /// Reads a key file. `held` says whether an agent holds the key: then nobody is asked for a
-    /// passphrase.
-    pub(super) fn read(
-        path: &Path,
-        held: impl Fn(&PublicKey) -> bool,
-        prompt: PassphrasePrompt<'_>,
-    ) -> Self {
-        let public = read_small(&beside(path, ".pub"))
-            .ok()
-            .and_then(|text| PublicKey::from_openssh(text.trim()).ok());
-        let certificate = read_certificate(&beside(path, "-cert.pub")).ok();
-        let key = if public.as_ref().is_some_and(held) {
-            Err(KeyFault::Encrypted)
-        } else {
-            load(path, prompt)
+    /// Reads a key file, without asking anybody. A public key may stand in the private one's place:
+    /// then only an agent can use it.
+    pub(super) fn read(path: &Path) -> Self {
+        let public = |path: &Path| {
+            let text = read_small(path).ok()?;
+            PublicKey::from_openssh(text.trim()).ok()
         };
+        let certificate = read_certificate(&beside(path, "-cert.pub")).ok();
+        if let Some(key) = public(path) {
+            return Self {
+                key: Err(KeyFault::PublicHalf),
+                public: Some(key),
+                certificate,
+            };
+        }
+        let key = load(path, &mut |_| None);
         let public = match &key {
             Ok(key) => Some(key.public_key().clone()),
-            Err(_) => public,
+            Err(_) => public(&beside(path, ".pub")).or_else(|| public_of_locked(path)),
         };
         Self {
             key,
@@ -92,6 +97,20 @@ impl KeyFile {
             certificate,
         }
     }
+
+    /// Asks for the passphrase of a locked key, once.
+    pub(super) fn unlock(&mut self, path: &Path, prompt: PassphrasePrompt<'_>) {
+        if self.key == Err(KeyFault::Encrypted) {
+            self.key = load(path, prompt);
+        }
+    }
+}
+
+/// The public half of a locked key: OpenSSH's own format has it in the clear.
+fn public_of_locked(path: &Path) -> Option<PublicKey> {
+    let text = read_small(path).ok()?;
+    let locked = PrivateKey::from_openssh(&text).ok()?;
+    Some(locked.public_key().clone())
 }
 
 /// Reads a user certificate.

@@ -14,12 +14,15 @@ use tokio::time::{Instant, timeout_at};
 
 use super::agent::SignError;
 use super::keyring::{Holder, Keyring, Offer};
-use super::passwords::{Attempt, LoginPassword};
-use crate::model::{AuthMethod, Secret, SshSettings};
+use super::passwords::{LoginPassword, Turn};
+use crate::model::{AuthMethod, SshSettings};
 use crate::ssh::handler::Handler;
 
 /// Rounds of questions that a server may put. PAM's longest chains have two or three.
 const MAX_ROUNDS: usize = 8;
+
+/// Questions in one round.
+const MAX_QUESTIONS: usize = 16;
 
 /// Steps of a login that takes several factors.
 const MAX_STEPS: usize = 6;
@@ -35,6 +38,12 @@ const PASSWORD_WORDS: [&str; 8] = [
     "пароль",
     "密码",
     "密碼",
+];
+
+/// Words by which a question asks for another password than the account's: one that is good once,
+/// or a new one.
+const OTHER_WORDS: [&str; 9] = [
+    "one-time", "one time", "otp", "token", "code", "new ", "retype", "current", "expired",
 ];
 
 /// Why a login failed.
@@ -65,8 +74,12 @@ pub(in crate::ssh) struct Refusal {
 
 enum Answer {
     Welcome,
-    Refused { remaining: MethodSet, partial: bool },
-    NotTried(String),
+    Refused {
+        remaining: MethodSet,
+        partial: bool,
+    },
+    /// Not tried, or not to its end; the ways in that the server named after it, if it did.
+    NotTried(String, Option<MethodSet>),
 }
 
 /// A login in progress.
@@ -106,7 +119,7 @@ impl<'a> LogIn<'a> {
             refusal,
             keys: offers.keys.into_iter(),
             remaining: None,
-            password: keyring.passwords.for_login(&settings.name).cloned(),
+            password: keyring.passwords.for_login(settings).cloned(),
             deadline: Instant::now() + limit,
         }
     }
@@ -189,48 +202,50 @@ impl<'a> LogIn<'a> {
         };
         // Waiting for other hosts is none of this server's time.
         let begin = Instant::now();
-        let attempt = password.attempt().await;
+        let turn = password.turn().await;
         self.deadline += begin.elapsed();
-        if matches!(attempt, Attempt::GivenUp) {
+        let Some(mut turn) = turn else {
             self.refusal.unusable.push(
                 "the password: other hosts refused it, and one more failure may lock the account"
                     .to_owned(),
             );
             self.password = None;
             return Ok(Step::No);
-        }
+        };
         let deadline = self.deadline;
+        let late = |_| LogInError::TimedOut;
         let (answer, said) = match method {
             AuthMethod::KeyboardInteractive => {
-                timeout_at(self.deadline, self.questions(password.secret()))
-                    .await
-                    .map_err(|_| LogInError::TimedOut)??
+                let questions = self.questions(&mut turn);
+                timeout_at(deadline, questions).await.map_err(late)??
             }
             _ => {
                 let user = self.settings.user.clone();
-                let sent = self
-                    .session
-                    .authenticate_password(user, password.secret().expose());
-                let sent = timeout_at(deadline, sent).await;
-                let sent = sent.map_err(|_| LogInError::TimedOut)?;
-                (answer_of(sent.map_err(lost)?), true)
+                let secret = turn.send().expose();
+                let sent = self.session.authenticate_password(user, secret);
+                let sent = timeout_at(deadline, sent).await.map_err(late)?;
+                (answer_of(sent.map_err(lost)?), Said::Yes)
             }
         };
-        if said {
-            let accepted = match &answer {
-                Answer::Welcome => true,
-                Answer::Refused { partial, .. } => *partial,
-                // Whoever asks for more after the password took it.
-                Answer::NotTried(_) => true,
-            };
-            password.answered(attempt, accepted);
+        let accepted = match (&answer, said) {
+            (_, Said::InVain) => false,
+            (Answer::Welcome, _) => true,
+            (Answer::Refused { partial, .. }, _) => *partial,
+            // Whoever asks for something else after the password took it.
+            (Answer::NotTried(..), _) => true,
+        };
+        if said != Said::No {
+            if accepted {
+                turn.accepted();
+            } else {
+                turn.refused();
+            }
             // Once is enough: the same word would be as wrong a second time.
             self.password = None;
         }
-        let name = if said {
-            format!("the password ({})", method.id())
-        } else {
-            format!("{}, before any question", method.id())
+        let name = match said {
+            Said::No => format!("{}, before any question", method.id()),
+            Said::Yes | Said::InVain => format!("the password ({})", method.id()),
         };
         Ok(self.note(name, answer))
     }
@@ -239,8 +254,9 @@ impl<'a> LogIn<'a> {
     fn note(&mut self, name: String, answer: Answer) -> Step {
         match answer {
             Answer::Welcome => Step::In,
-            Answer::NotTried(why) => {
+            Answer::NotTried(why, remaining) => {
                 self.refusal.offered.push(format!("{name} ({why})"));
+                self.remaining = remaining.or(self.remaining.take());
                 Step::No
             }
             Answer::Refused { remaining, partial } => {
@@ -264,7 +280,8 @@ impl<'a> LogIn<'a> {
 
     async fn offer(&mut self, offer: Offer) -> Result<Answer, LogInError> {
         let user = self.settings.user.clone();
-        let hash = rsa_hash(self.session, offer.key.algorithm().is_rsa())
+        let accepted = &self.settings.algorithms.login_keys;
+        let hash = rsa_hash(self.session, offer.key.algorithm().is_rsa(), accepted)
             .await
             .map_err(lost)?;
         let signed = match (offer.holder, offer.certificate) {
@@ -292,15 +309,16 @@ impl<'a> LogIn<'a> {
         };
         Ok(match signed {
             Ok(result) => answer_of(result),
-            Err(error) => Answer::NotTried(error.to_string()),
+            Err(error) => Answer::NotTried(error.to_string(), None),
         })
     }
 
-    /// Answers what the server asks, if it asks for a password. Returns whether the password was
-    /// said.
-    async fn questions(&mut self, password: &Secret) -> Result<(Answer, bool), LogInError> {
+    /// Answers what the server asks, if it asks for a password. What asks for anything else is
+    /// answered with nothing: russh waits for an answer before it sends anything more.
+    async fn questions(&mut self, turn: &mut Turn<'_>) -> Result<(Answer, Said), LogInError> {
         let user = self.settings.user.clone();
-        let mut said = false;
+        let mut said = Said::No;
+        let mut unanswered = None;
         let mut reply = self
             .session
             .authenticate_keyboard_interactive_start(user, None)
@@ -313,21 +331,37 @@ impl<'a> LogIn<'a> {
                     remaining_methods,
                     partial_success,
                 } => {
-                    let answer = Answer::Refused {
-                        remaining: remaining_methods,
-                        partial: partial_success,
+                    let answer = match unanswered {
+                        Some(why) => Answer::NotTried(why, Some(remaining_methods)),
+                        None => Answer::Refused {
+                            remaining: remaining_methods,
+                            partial: partial_success,
+                        },
                     };
                     return Ok((answer, said));
                 }
                 KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => prompts,
             };
+            if prompts.len() > MAX_QUESTIONS {
+                break;
+            }
             let answers = match prompts.as_slice() {
-                [] => Vec::new(),
-                [one] if !said && !one.echo && asks_password(&one.prompt) => {
-                    said = true;
-                    vec![password.expose().to_owned()]
+                [one] if said == Said::No && !one.echo && asks_password(&one.prompt) => {
+                    said = Said::Yes;
+                    vec![turn.send().expose().to_owned()]
                 }
-                [first, ..] => return Ok((Answer::NotTried(unanswered(&first.prompt)), said)),
+                [] => Vec::new(),
+                [first, ..] => {
+                    // The same question again: the answer was wrong.
+                    if said == Said::Yes && asks_password(&first.prompt) {
+                        said = Said::InVain;
+                    }
+                    unanswered.get_or_insert_with(|| match said {
+                        Said::InVain => "the server asks for it again".to_owned(),
+                        Said::No | Said::Yes => unanswerable(&first.prompt),
+                    });
+                    prompts.iter().map(|_| String::new()).collect()
+                }
             };
             reply = self
                 .session
@@ -335,11 +369,22 @@ impl<'a> LogIn<'a> {
                 .await
                 .map_err(lost)?;
         }
-        Ok((
-            Answer::NotTried("the server never ends its questions".to_owned()),
-            said,
-        ))
+        // The question stands, and nothing else would reach the server.
+        Err(LogInError::Lost(unanswered.unwrap_or_else(|| {
+            "the server never ends its questions".to_owned()
+        })))
     }
+}
+
+/// What became of the password among the server's questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// It was not asked for.
+    No,
+    /// It was said once.
+    Yes,
+    /// It was said, and asked for again.
+    InVain,
 }
 
 enum Step {
@@ -352,10 +397,11 @@ enum Step {
 pub(in crate::ssh) fn asks_password(prompt: &str) -> bool {
     let prompt = prompt.to_lowercase();
     PASSWORD_WORDS.iter().any(|word| prompt.contains(word))
+        && !OTHER_WORDS.iter().any(|word| prompt.contains(word))
 }
 
 /// Says why a question has no answer. PAM puts its notices in front of it.
-fn unanswered(prompt: &str) -> String {
+fn unanswerable(prompt: &str) -> String {
     let lower = prompt.to_lowercase();
     if lower.contains("change your password") || lower.contains("expired") {
         return "the password has expired and must be changed at a login by hand".to_owned();
@@ -382,18 +428,36 @@ fn answer_of(result: AuthResult) -> Answer {
     }
 }
 
-/// RSA keys must say which hash they sign with; without one they would sign with SHA-1, which
-/// servers refuse at the price of one try. Asking the server costs up to a second where it does
-/// not tell, so only RSA keys ask.
+/// RSA keys must say which hash they sign with. It is the best that the server takes of those that
+/// PubkeyAcceptedAlgorithms names; SHA-1 is none unless it is named there. As ssh does, SHA-1 is
+/// then used for a server that does not tell what it takes. Asking costs up to a second where it
+/// does not tell, so only RSA keys ask.
 async fn rsa_hash(
     session: &Handle<Handler>,
     is_rsa: bool,
+    accepted: &[String],
 ) -> Result<Option<HashAlg>, russh::Error> {
     if !is_rsa {
         return Ok(None);
     }
+    let named = |name: &str| {
+        let certificate = format!("{name}-cert-v01@openssh.com");
+        accepted
+            .iter()
+            .any(|one| one == name || *one == certificate)
+    };
+    let allowed = |hash: Option<HashAlg>| match hash {
+        Some(HashAlg::Sha512) => accepted.is_empty() || named("rsa-sha2-512"),
+        Some(_) => accepted.is_empty() || named("rsa-sha2-256"),
+        None => named("ssh-rsa"),
+    };
     let best = session.best_supported_rsa_hash().await?;
-    Ok(best.flatten().or(Some(HashAlg::Sha512)))
+    let order = match best {
+        Some(best) => [best, Some(HashAlg::Sha256), Some(HashAlg::Sha512)],
+        None => [None, Some(HashAlg::Sha512), Some(HashAlg::Sha256)],
+    };
+    let chosen = order.into_iter().find(|hash| allowed(*hash));
+    Ok(chosen.unwrap_or(Some(HashAlg::Sha512)))
 }
 
 /// Signs with a key file for a certificate. russh's own way for files announces RSA certificates

@@ -11,4 +11,4 @@ pub use keyring::{AgentSockets, Keyring};
 pub(super) use keys::rsa_bits;
 pub use keys::{KeyFault, PassphrasePrompt};
 pub(super) use log_in::{LogIn, LogInError, Refusal, asks_password};
-pub use passwords::{Attempt, LoginPassword, Passwords};
+pub use passwords::{LoginPassword, Passwords, Turn};

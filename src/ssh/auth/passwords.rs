@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::model::{Host, Secret, SecretSource, Secrets};
+use crate::model::{Secret, SecretSource, Secrets, SshSettings};
 
-/// How many hosts may refuse a password before any took it. Directories lock an account after
-/// three to five failures in all, on however many hosts they happen.
+/// How many more hosts may refuse a password than took it. Directories lock an account after three
+/// to five failures in all, on however many hosts they happen.
 const REFUSALS: u32 = 2;
 
 /// How long a host may keep the others waiting for its answer. A wrong password is answered late on
-/// purpose, after two to three seconds; a host that hangs is not waited for.
+/// purpose, after two to three seconds.
 const LEASE: Duration = Duration::from_secs(5);
 
 /// One password of a run, and how hosts took it.
@@ -27,31 +27,61 @@ pub struct LoginPassword {
 
 #[derive(Debug, Default)]
 struct Trials {
-    proven: bool,
+    accepted: u32,
     refused: u32,
+    /// Hosts that have the password and did not answer yet.
+    unanswered: u32,
     /// Who tries it now, before any host took it, and since when.
     trying: Option<(u64, Instant)>,
-    tries: u64,
+    turns: u64,
 }
 
-/// The right to try a password.
-pub enum Attempt<'a> {
-    /// Some host took it already.
-    Proven,
-    /// Nobody did: others wait until this one has an answer.
-    First(FirstAttempt<'a>),
-    /// Too many refused it.
-    GivenUp,
-}
-
-/// A try before which no host took the password. Dropped without an answer it is no try.
-pub struct FirstAttempt<'a> {
+/// The right to try a password on one host. What is sent and not answered counts as refused: the
+/// host may be noting a failure all the same.
+#[derive(Debug)]
+pub struct Turn<'a> {
     password: &'a LoginPassword,
     number: u64,
+    sent: bool,
 }
 
-impl Drop for FirstAttempt<'_> {
+impl Turn<'_> {
+    /// Returns the password, which is about to be sent.
+    pub fn send(&mut self) -> &Secret {
+        if !std::mem::replace(&mut self.sent, true) {
+            self.password.change(|trials| trials.unanswered += 1);
+        }
+        &self.password.secret
+    }
+
+    /// The host took it.
+    pub fn accepted(mut self) {
+        self.answer(true);
+    }
+
+    /// The host refused it.
+    pub fn refused(mut self) {
+        self.answer(false);
+    }
+
+    fn answer(&mut self, accepted: bool) {
+        if !std::mem::replace(&mut self.sent, false) {
+            return;
+        }
+        self.password.change(|trials| {
+            trials.unanswered = trials.unanswered.saturating_sub(1);
+            if accepted {
+                trials.accepted += 1;
+            } else {
+                trials.refused += 1;
+            }
+        });
+    }
+}
+
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        self.answer(false);
         self.password.change(|trials| {
             if trials
                 .trying
@@ -73,50 +103,39 @@ impl LoginPassword {
         }
     }
 
-    /// Returns it, for the one place that sends it.
-    pub fn secret(&self) -> &Secret {
-        &self.secret
-    }
-
-    /// Waits for the right to try it.
-    pub async fn attempt(&self) -> Attempt<'_> {
+    /// Waits for the right to try it; `None` once too many hosts refused it. Until a host took it,
+    /// one tries at a time.
+    pub async fn turn(&self) -> Option<Turn<'_>> {
         loop {
             // Before the look, so that no change between the two is missed.
             let changed = self.changed.notified();
             let wait = {
                 let mut trials = self.lock();
-                if trials.proven {
-                    return Attempt::Proven;
+                if trials.refused >= trials.accepted + REFUSALS {
+                    return None;
                 }
-                if trials.refused >= REFUSALS {
-                    return Attempt::GivenUp;
-                }
+                let untried = trials.accepted == 0;
+                // Whoever has it and is silent may refuse it yet.
+                let risked = untried && trials.refused + trials.unanswered >= REFUSALS;
                 match trials.trying {
-                    Some((_, since)) if since.elapsed() < LEASE => since + LEASE,
+                    Some((_, since)) if untried && since.elapsed() < LEASE => since + LEASE,
+                    _ if risked => Instant::now() + LEASE,
                     _ => {
-                        trials.tries += 1;
-                        let number = trials.tries;
-                        trials.trying = Some((number, Instant::now()));
-                        return Attempt::First(FirstAttempt {
+                        trials.turns += 1;
+                        let number = trials.turns;
+                        if untried {
+                            trials.trying = Some((number, Instant::now()));
+                        }
+                        return Some(Turn {
                             password: self,
                             number,
+                            sent: false,
                         });
                     }
                 }
             };
             let _ = timeout_at(wait, changed).await;
         }
-    }
-
-    /// Notes how a host took it. What was never asked for is no answer and is not noted.
-    pub fn answered(&self, attempt: Attempt<'_>, accepted: bool) {
-        self.change(|trials| {
-            if accepted {
-                trials.proven = true;
-            } else if matches!(attempt, Attempt::First(_)) {
-                trials.refused += 1;
-            }
-        });
     }
 
     fn change(&self, change: impl FnOnce(&mut Trials)) {
@@ -129,47 +148,29 @@ impl LoginPassword {
     }
 }
 
-/// The passwords of a run, each shared by all hosts that name the same source.
+/// The passwords of a run, each shared by all that name the same source.
 #[derive(Debug, Default)]
-pub struct Passwords {
-    by_source: HashMap<SecretSource, Arc<LoginPassword>>,
-    /// Sources by the names that hosts have in the inventory and that OpenSSH's files may use for a
-    /// jump. A jump is never given the password of a host behind it.
-    by_host: HashMap<String, SecretSource>,
-}
+pub struct Passwords(HashMap<SecretSource, Arc<LoginPassword>>);
 
 impl Passwords {
-    /// Sorts out which host logs in with which of the secrets.
-    pub fn new<'a>(hosts: impl IntoIterator<Item = &'a Host>, secrets: &Secrets) -> Self {
-        let mut passwords = Self::default();
-        for host in hosts {
-            let sources = [host.password.as_ref(), host.privilege.password.as_ref()];
-            for source in sources.into_iter().flatten() {
-                if let Some(secret) = secrets.get(source) {
-                    passwords
-                        .by_source
-                        .entry(source.clone())
-                        .or_insert_with(|| Arc::new(LoginPassword::new(secret.clone())));
-                }
-            }
-            if let Some(source) = &host.password {
-                passwords.by_host.insert(host.name.clone(), source.clone());
-                passwords
-                    .by_host
-                    .insert(host.ssh.name.clone(), source.clone());
-            }
-        }
-        passwords
+    /// Keeps the secrets of a run.
+    pub fn new(secrets: &Secrets) -> Self {
+        let passwords = secrets.iter().map(|(source, secret)| {
+            let password = LoginPassword::new(secret.clone());
+            (source.clone(), Arc::new(password))
+        });
+        Self(passwords.collect())
     }
 
     /// Returns the password of a source.
     pub fn of(&self, source: &SecretSource) -> Option<&Arc<LoginPassword>> {
-        self.by_source.get(source)
+        self.0.get(source)
     }
 
-    /// Returns the password that logs in to the host of that name.
-    pub(super) fn for_login(&self, name: &str) -> Option<&Arc<LoginPassword>> {
-        self.by_source.get(self.by_host.get(name)?)
+    /// Returns the password that logs in by these settings. They carry its source themselves, so
+    /// that no host, and no jump of the same name, is given another's.
+    pub(super) fn for_login(&self, settings: &SshSettings) -> Option<&Arc<LoginPassword>> {
+        self.of(settings.password.as_ref()?)
     }
 }
 
@@ -177,42 +178,54 @@ impl Passwords {
 mod tests {
     use super::*;
 
+    fn password() -> LoginPassword {
+        LoginPassword::new(Secret::new("x".to_owned()))
+    }
+
     #[tokio::test]
     async fn a_wrong_password_is_tried_on_two_hosts_and_on_no_more() {
-        let password = LoginPassword::new(Secret::new("x".to_owned()));
+        let password = password();
         for _ in 0..REFUSALS {
-            let attempt = password.attempt().await;
-            assert!(matches!(attempt, Attempt::First(_)));
-            password.answered(attempt, false);
+            let mut turn = password.turn().await.unwrap();
+            turn.send();
+            turn.refused();
         }
-        assert!(matches!(password.attempt().await, Attempt::GivenUp));
+        assert!(password.turn().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_password_that_was_never_asked_for_is_no_try() {
+        let password = password();
+        for _ in 0..10 {
+            drop(password.turn().await.unwrap());
+        }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_host_that_never_answers_keeps_the_others_waiting_for_a_moment_only() {
-        let password = LoginPassword::new(Secret::new("x".to_owned()));
-        let hangs = password.attempt().await;
-        let begin = Instant::now();
-        let next = password.attempt().await;
-        assert!(matches!(next, Attempt::First(_)));
-        assert!(begin.elapsed() >= LEASE && begin.elapsed() < 2 * LEASE);
-        // The late end of the first is not the end of the second's turn.
-        drop(hangs);
-        assert!(password.lock().trying.is_some());
-        password.answered(next, true);
-        assert!(matches!(password.attempt().await, Attempt::Proven));
+    async fn a_host_that_never_answers_may_have_refused() {
+        let password = password();
+        let mut first = password.turn().await.unwrap();
+        first.send();
+        // The next is let in after a moment, and nobody after that one.
+        let mut second = password.turn().await.unwrap();
+        second.send();
+        let third = timeout_at(Instant::now() + 10 * LEASE, password.turn()).await;
+        assert!(third.is_err(), "two hosts have it and are silent");
+        drop((first, second));
+        assert!(password.turn().await.is_none());
     }
 
     #[tokio::test]
-    async fn a_password_that_one_host_took_is_tried_on_all() {
-        let password = LoginPassword::new(Secret::new("x".to_owned()));
-        let attempt = password.attempt().await;
-        password.answered(attempt, true);
-        for _ in 0..10 {
-            let attempt = password.attempt().await;
-            assert!(matches!(attempt, Attempt::Proven));
-            password.answered(attempt, false);
+    async fn a_password_that_hosts_take_is_given_up_when_more_refuse_it() {
+        let password = password();
+        let mut turn = password.turn().await.unwrap();
+        turn.send();
+        turn.accepted();
+        for _ in 0..3 {
+            let mut turn = password.turn().await.unwrap();
+            turn.send();
+            turn.refused();
         }
-        assert!(matches!(password.attempt().await, Attempt::Proven));
+        assert!(password.turn().await.is_none());
     }
 }
