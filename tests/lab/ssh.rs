@@ -287,7 +287,7 @@ fn behind_two_jumps(count: u32, runs: u32) {
     );
     let direct = Controller::of(&targets[..4], "ssh: {config: none}").check("all");
     for name in &targets[..4] {
-        direct.failed(name, "auth-failed auth", &["root refused"]);
+        direct.failed(name, "auth-failed auth", &["refused root with"]);
     }
 
     let jumps = format!("{{config: none, jump: [{}, {}]}}", all[0], all[1]);
@@ -318,7 +318,7 @@ fn behind_two_jumps(count: u32, runs: u32) {
 
     // Through the first jump alone there is no way either.
     let one = nearer.check(&targets[0]);
-    one.failed(&targets[0], "auth-failed auth", &["root refused"]);
+    one.failed(&targets[0], "auth-failed auth", &["refused root with"]);
     for (how, controller) in [("inventory", &by_inventory), ("ssh_config", &by_file)] {
         for run in 1..=runs {
             let before: Vec<usize> = all[..2]
