@@ -40,7 +40,7 @@ pub use local::LocalTransport;
 pub use proxy::ProxyShell;
 pub use scan::{Scan, ScannedKey};
 pub use session::SshSession;
-pub use sshfp::{Resolver, SshfpAnswer};
+pub use sshfp::{Resolver, SshfpAnswer, read_answer};
 
 use crate::model::{Host, HostOutcome};
 

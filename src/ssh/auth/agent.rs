@@ -73,7 +73,7 @@ impl AgentKeys {
         };
         Some(AgentSigner {
             connection: self.connection.clone()?,
-            instead: (!listed).then_some(plain),
+            instead: (!listed).then(|| Box::new(plain)),
         })
     }
 }
@@ -101,7 +101,7 @@ impl AgentKey {
 pub(super) struct AgentSigner {
     connection: Arc<Mutex<Connection>>,
     /// The key to ask for, where it is not what the server is shown.
-    instead: Option<AgentIdentity>,
+    instead: Option<Box<AgentIdentity>>,
 }
 
 /// Why there is no signature.
@@ -130,7 +130,7 @@ impl russh::Signer for AgentSigner {
         hash: Option<HashAlg>,
         data: Vec<u8>,
     ) -> Result<Vec<u8>, Self::Error> {
-        let key = self.instead.clone().unwrap_or_else(|| key.clone());
+        let key = self.instead.as_deref().unwrap_or(key).clone();
         let connection = Arc::clone(&self.connection);
         // In a task of its own: a login that is given up must not leave the agent's answer behind
         // for the next one to read.

@@ -8,3 +8,12 @@ mod message;
 mod resolver;
 
 pub use resolver::{Resolver, SshfpAnswer};
+
+use crate::model::Claim;
+
+/// Reads an answer to the question number 0 for a name, as it comes from the network. `None` if it
+/// is none.
+pub fn read_answer(name: &str, message: &[u8]) -> Option<Vec<Claim>> {
+    let question = message::question(0, name)?;
+    message::answer(&question, message).map(|answer| answer.claims)
+}
