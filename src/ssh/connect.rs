@@ -15,7 +15,8 @@ use super::dial::{dial, io_words};
 use super::gate::{Gate, Pass};
 use super::handler::{Handler, Learned};
 use super::host_keys::{
-    HostKeyStore, KeyVerdict, KnownAlgorithms, KnownHosts, NewEntry, Place, ServerName, enrol,
+    EnrolError, Enrolled, HostKeyStore, KeyVerdict, KnownAlgorithms, KnownHosts, NewEntry, Place,
+    ServerName, enrol_first,
 };
 use super::jump::{Jumps, through};
 use super::negotiate;
@@ -212,7 +213,8 @@ impl SshTransport {
             .shake(self, stream, &server, timeouts, asking)
             .await?;
         self.keep_new_key(settings, &server, &handshake.learned)
-            .await;
+            .await
+            .map_err(|verdict| words::host_key_rejected(settings, clock, verdict))?;
         clock.enter(Stage::Auth);
         let log_in = LogIn::new(&self.keyring, settings, &mut handle, timeouts.auth);
         match log_in.run().await {
@@ -230,44 +232,52 @@ impl SshTransport {
         }
     }
 
-    /// Writes down a key that was taken on trust, so that the next run knows it.
+    /// Writes down a key that was taken on trust, so that the next run knows it. It is refused if
+    /// another one is known by now, be it from this run or from somebody else.
     async fn keep_new_key(
         &self,
         settings: &SshSettings,
         server: &ServerName,
         learned: &Mutex<Learned>,
-    ) {
+    ) -> Result<(), KeyVerdict> {
         let key = {
             let mut learned = learned.lock().unwrap_or_else(PoisonError::into_inner);
             learned.new_key.take()
         };
         let (Some(key), Some(file)) = (key, settings.host_keys.user_files.first()) else {
-            return;
-        };
-        let known = self.known_hosts(settings);
-        let entry = NewEntry {
-            names: server.entries(),
-            key: key.clone(),
+            return Ok(());
         };
         let (path, hash) = (file.clone(), settings.host_keys.hash);
-        let written = tokio::task::spawn_blocking(move || enrol(&path, &[entry], hash, &[])).await;
-        let note = match written {
-            Ok(Ok(enrolled)) => {
-                if let Some(place) = enrolled.places.first() {
-                    known.learn(&server.entries(), &key, place);
-                }
-                format!(
-                    "{}: a new host key was taken on trust (StrictHostKeyChecking) and is in {}: {}",
-                    settings.name,
+        let (of, new) = (server.clone(), key.clone());
+        let written =
+            tokio::task::spawn_blocking(move || enrol_first(&path, &of, &new, hash)).await;
+        let (place, note) = match written {
+            Ok(Err(EnrolError::NotNew(verdict))) => return Err(verdict),
+            Ok(Ok(Enrolled { places, .. })) => {
+                let fingerprint = key.fingerprint(HashAlg::Sha256);
+                let note = format!(
+                    "a new host key was taken on trust (StrictHostKeyChecking) and is in {}: {fingerprint}",
                     file.display(),
-                    key.fingerprint(HashAlg::Sha256)
-                )
+                );
+                (places.into_iter().next(), note)
             }
-            Ok(Err(error)) => format!("{}: its new host key is not kept: {error}", settings.name),
-            Err(error) => format!("{}: its new host key is not kept: {error}", settings.name),
+            Ok(Err(error)) => (None, format!("its new host key is not kept: {error}")),
+            Err(error) => (None, format!("its new host key is not kept: {error}")),
         };
+        let place = place.unwrap_or_else(|| Place {
+            file: file.clone(),
+            line: 0,
+        });
+        // Under this lock, so that of two keys for one name that cannot be written only one is taken.
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.push(note);
+        let known = self.known_hosts(settings);
+        match known.check_first(server, &key) {
+            KeyVerdict::Known { .. } => {}
+            KeyVerdict::Unknown { .. } => known.learn(&server.entries(), &key, &place),
+            other => return Err(other),
+        }
+        notes.push(format!("{}: {note}", settings.name));
+        Ok(())
     }
 
     /// Opens the stream that the handshake runs on.

@@ -188,7 +188,7 @@ pub(super) fn handshake_failed(
     HostOutcome::Unreachable(clock.error(words))
 }
 
-fn host_key_rejected(
+pub(super) fn host_key_rejected(
     settings: &SshSettings,
     clock: &StageClock,
     verdict: KeyVerdict,
