@@ -11,6 +11,7 @@ use russh::ChannelOpenFailure;
 use tokio::time::timeout;
 
 use super::connect::{Link, SshTransport};
+use super::tunnel::Tunnel;
 use super::wire::Load;
 use super::{StageClock, Stream, words};
 use crate::model::{HostOutcome, SshSettings, Stage, Timeouts};
@@ -129,7 +130,7 @@ pub(super) async fn through(
         link.handle
             .channel_open_direct_tcpip(&to.host_name, u32::from(to.port), "127.0.0.1", 0);
     match timeout(limit, open).await {
-        Ok(Ok(channel)) => Ok(Box::new(channel.into_stream())),
+        Ok(Ok(channel)) => Ok(Box::new(Tunnel::new(channel))),
         Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(Some(reason)),
         Ok(Err(_)) | Err(_) => Err(None),
     }
