@@ -8,7 +8,7 @@ use std::time::Duration;
 use russh::client::{self, Handle};
 use russh::keys::HashAlg;
 use russh::{ChannelOpenFailure, Disconnect};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::auth::{Keyring, LogIn};
 use super::dial::{dial, io_words};
@@ -32,6 +32,9 @@ use crate::model::{
 
 /// How often a server is asked again that has too many logins in flight.
 const RETRIES: u32 = 5;
+
+/// How often one is that closes without a word: it may be down, and then no time helps.
+const SILENT_RETRIES: u32 = 2;
 
 /// The first pause before that; each next one is twice as long.
 const PAUSE: Duration = Duration::from_millis(150);
@@ -154,7 +157,7 @@ impl SshTransport {
         }
     }
 
-    fn gate(&self, name: &str, widens: bool) -> Gate {
+    pub(super) fn gate(&self, name: &str, widens: bool) -> Gate {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         gates
             .entry(name.to_owned())
@@ -192,6 +195,7 @@ impl SshTransport {
                     asked_for = Some(known);
                 }
                 Err(Trouble::Busy) => patience.pause(clock, admission).await?,
+                Err(Trouble::Silent(said)) => patience.after_silence(clock, &said).await?,
             }
         }
     }
@@ -288,13 +292,16 @@ impl SshTransport {
         clock: &StageClock,
         admission: &Admission,
     ) -> Result<Opened, Trouble> {
+        let banner_until = settings.connect_timeout.map(|limit| Instant::now() + limit);
         match &settings.route {
             Route::Direct => {
-                let stream = dial(settings, timeouts, clock).await?;
+                let (stream, connecting) = dial(settings, timeouts, clock).await?;
                 let peer = stream.peer_addr().ok().map(|peer| peer.ip().to_canonical());
                 Ok(Opened {
                     stream: Box::new(stream),
                     complaint: None,
+                    // Names are looked up before it begins, and every attempt has its own.
+                    banner_until: banner_until.map(|_| connecting),
                     peer,
                 })
             }
@@ -310,6 +317,7 @@ impl SshTransport {
                 Ok(Opened {
                     stream: Box::new(proxy),
                     complaint: Some(complaint),
+                    banner_until,
                     peer: None,
                 })
             }
@@ -325,6 +333,7 @@ impl SshTransport {
                     Ok(stream) => Ok(Opened {
                         stream,
                         complaint: None,
+                        banner_until,
                         peer: None,
                     }),
                     Err(Some(ChannelOpenFailure::ResourceShortage)) => Err(Trouble::Busy),
@@ -357,6 +366,8 @@ struct Asking<'a> {
 pub(super) enum Trouble {
     /// The server has too many logins in flight; later there may be one.
     Busy,
+    /// It hung up without a word; what the proxy command said of it.
+    Silent(String),
     /// It showed a key of another kind than those that are known for it, which it may have, too.
     OtherKey(KnownAlgorithms, HostOutcome),
     /// This is how it ended.
@@ -376,6 +387,10 @@ pub(super) struct Handshake<'a> {
     pub(super) learned: Arc<Mutex<Learned>>,
     /// Whether somebody in between may have dropped the connection.
     proxied: bool,
+    /// Whether another handshake went through on the same way.
+    others_worked: bool,
+    /// Until when the server may be silent, where ConnectTimeout says so.
+    banner_until: Option<Instant>,
     complaint: Option<Complaint>,
 }
 
@@ -399,6 +414,8 @@ impl<'a> Handshake<'a> {
             clock,
             learned: Arc::default(),
             proxied: admission.pass.is_some(),
+            others_worked: admission.pass.as_ref().is_some_and(Pass::others_worked),
+            banner_until: opened.banner_until,
             complaint: opened.complaint,
         };
         (handshake, opened.stream)
@@ -460,12 +477,23 @@ impl<'a> Handshake<'a> {
         timeouts: &Timeouts,
         load: Load,
     ) -> Result<(Handle<Handler>, HangUp), Broken> {
-        let (wire, hang_up, head) = Wire::new(stream, Arc::clone(self.clock), load);
-        let connected = timeout(timeouts.kex, client::connect_stream(config, wire, handler));
+        let (wire, hang_up, head, identified) = Wire::new(stream, Arc::clone(self.clock), load);
+        let mut connecting = std::pin::pin!(client::connect_stream(config, wire, handler));
+        let connected = async {
+            let Some(until) = self.banner_until else {
+                return timeout(timeouts.kex, connecting).await.ok();
+            };
+            tokio::select! {
+                ended = &mut connecting => return Some(ended),
+                () = identified.cancelled() => {}
+                () = sleep_until(until) => return None,
+            }
+            timeout(timeouts.kex, connecting).await.ok()
+        };
         let error = match connected.await {
-            Ok(Ok(handle)) => return Ok((handle, hang_up)),
-            Ok(Err(error)) => Some(error),
-            Err(_) => None,
+            Some(Ok(handle)) => return Ok((handle, hang_up)),
+            Some(Err(error)) => Some(error),
+            None => None,
         };
         let head = head.lock().map(|head| head.clone()).unwrap_or_default();
         Err(Broken { error, head })
@@ -487,8 +515,11 @@ impl<'a> Handshake<'a> {
             head: &broken.head,
             proxy: &said,
         };
-        if before_banner && words::is_busy(&heard, self.proxied) {
+        if before_banner && words::is_busy(&heard, self.others_worked) {
             return Trouble::Busy;
+        }
+        if before_banner && self.proxied && words::is_silent(&heard) {
+            return Trouble::Silent(said);
         }
         let failed =
             words::handshake_failed(self.settings, self.clock, &self.learned, &heard, error);
@@ -560,9 +591,27 @@ impl Patience {
         if let Some(pass) = &admission.pass {
             pass.refused();
         }
+        self.wait().await;
+        Ok(())
+    }
+
+    /// Waits after a close that says nothing of why. It narrows no way.
+    pub(super) async fn after_silence(
+        &mut self,
+        clock: &StageClock,
+        said: &str,
+    ) -> Result<(), HostOutcome> {
+        self.refusals += 1;
+        if self.refusals > SILENT_RETRIES {
+            return Err(words::silent(clock, self.refusals, said));
+        }
+        self.wait().await;
+        Ok(())
+    }
+
+    async fn wait(&mut self) {
         sleep(self.pause + jitter(self.pause)).await;
         self.pause *= 2;
-        Ok(())
     }
 }
 
@@ -570,6 +619,8 @@ impl Patience {
 pub(super) struct Opened {
     stream: Stream,
     complaint: Option<Complaint>,
+    /// Until when the server's first line must be there, if ConnectTimeout says so.
+    banner_until: Option<Instant>,
     /// The server's address, where we connected to it ourselves.
     pub(super) peer: Option<IpAddr>,
 }

@@ -303,3 +303,26 @@ fn a_secret_of_the_environment_goes_to_no_host_and_to_no_proxy() {
     assert!(proxy.contains("HARMLESS=yes"));
     assert!(!proxy.contains("sesame"), "{proxy}");
 }
+
+#[test]
+fn connect_timeout_limits_the_wait_for_the_first_line_behind_a_proxy() {
+    let mut lab = Lab::new();
+    let settings = "ssh: {options: {ProxyCommand: sleep 30, ConnectTimeout: 1}}";
+    lab.add("one", 22, settings);
+    let checked = lab.check();
+    checked.exits(3).host("one").is("timed-out").at("banner");
+    checked.within(Duration::from_secs(5));
+}
+
+#[test]
+fn a_proxy_command_that_ends_without_a_word_is_not_taken_for_a_busy_server() {
+    let mut lab = Lab::new();
+    lab.add("one", 22, "ssh: {options: {ProxyCommand: \"true\"}}");
+    let checked = lab.check();
+    checked
+        .exits(3)
+        .host("one")
+        .is("unreachable")
+        .at("banner")
+        .says(&["without a word, 3 times"]);
+}
