@@ -8,14 +8,15 @@ use std::time::Duration;
 use russh::client::{self, Handle};
 use russh::keys::HashAlg;
 use russh::{ChannelOpenFailure, Disconnect};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::auth::{Keyring, LogIn};
 use super::dial::{dial, io_words};
 use super::gate::{Gate, Pass};
 use super::handler::{Handler, Learned};
 use super::host_keys::{
-    HostKeyStore, KeyVerdict, KnownAlgorithms, KnownHosts, NewEntry, Place, ServerName, enrol,
+    EnrolError, Enrolled, HostKeyStore, KeyVerdict, KnownAlgorithms, KnownHosts, NewEntry, Place,
+    ServerName, enrol_first,
 };
 use super::jump::{Jumps, through};
 use super::negotiate;
@@ -31,6 +32,9 @@ use crate::model::{
 
 /// How often a server is asked again that has too many logins in flight.
 const RETRIES: u32 = 5;
+
+/// How often one is that closes without a word: it may be down, and then no time helps.
+const SILENT_RETRIES: u32 = 2;
 
 /// The first pause before that; each next one is twice as long.
 const PAUSE: Duration = Duration::from_millis(150);
@@ -153,7 +157,7 @@ impl SshTransport {
         }
     }
 
-    fn gate(&self, name: &str, widens: bool) -> Gate {
+    pub(super) fn gate(&self, name: &str, widens: bool) -> Gate {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         gates
             .entry(name.to_owned())
@@ -191,6 +195,7 @@ impl SshTransport {
                     asked_for = Some(known);
                 }
                 Err(Trouble::Busy) => patience.pause(clock, admission).await?,
+                Err(Trouble::Silent(said)) => patience.after_silence(clock, &said).await?,
             }
         }
     }
@@ -212,7 +217,8 @@ impl SshTransport {
             .shake(self, stream, &server, timeouts, asking)
             .await?;
         self.keep_new_key(settings, &server, &handshake.learned)
-            .await;
+            .await
+            .map_err(|verdict| words::host_key_rejected(settings, clock, verdict))?;
         clock.enter(Stage::Auth);
         let log_in = LogIn::new(&self.keyring, settings, &mut handle, timeouts.auth);
         match log_in.run().await {
@@ -230,44 +236,52 @@ impl SshTransport {
         }
     }
 
-    /// Writes down a key that was taken on trust, so that the next run knows it.
+    /// Writes down a key that was taken on trust, so that the next run knows it. It is refused if
+    /// another one is known by now, be it from this run or from somebody else.
     async fn keep_new_key(
         &self,
         settings: &SshSettings,
         server: &ServerName,
         learned: &Mutex<Learned>,
-    ) {
+    ) -> Result<(), KeyVerdict> {
         let key = {
             let mut learned = learned.lock().unwrap_or_else(PoisonError::into_inner);
             learned.new_key.take()
         };
         let (Some(key), Some(file)) = (key, settings.host_keys.user_files.first()) else {
-            return;
-        };
-        let known = self.known_hosts(settings);
-        let entry = NewEntry {
-            names: server.entries(),
-            key: key.clone(),
+            return Ok(());
         };
         let (path, hash) = (file.clone(), settings.host_keys.hash);
-        let written = tokio::task::spawn_blocking(move || enrol(&path, &[entry], hash, &[])).await;
-        let note = match written {
-            Ok(Ok(enrolled)) => {
-                if let Some(place) = enrolled.places.first() {
-                    known.learn(&server.entries(), &key, place);
-                }
-                format!(
-                    "{}: a new host key was taken on trust (StrictHostKeyChecking) and is in {}: {}",
-                    settings.name,
+        let (of, new) = (server.clone(), key.clone());
+        let written =
+            tokio::task::spawn_blocking(move || enrol_first(&path, &of, &new, hash)).await;
+        let (place, note) = match written {
+            Ok(Err(EnrolError::NotNew(verdict))) => return Err(verdict),
+            Ok(Ok(Enrolled { places, .. })) => {
+                let fingerprint = key.fingerprint(HashAlg::Sha256);
+                let note = format!(
+                    "a new host key was taken on trust (StrictHostKeyChecking) and is in {}: {fingerprint}",
                     file.display(),
-                    key.fingerprint(HashAlg::Sha256)
-                )
+                );
+                (places.into_iter().next(), note)
             }
-            Ok(Err(error)) => format!("{}: its new host key is not kept: {error}", settings.name),
-            Err(error) => format!("{}: its new host key is not kept: {error}", settings.name),
+            Ok(Err(error)) => (None, format!("its new host key is not kept: {error}")),
+            Err(error) => (None, format!("its new host key is not kept: {error}")),
         };
+        let place = place.unwrap_or_else(|| Place {
+            file: file.clone(),
+            line: 0,
+        });
+        // Under this lock, so that of two keys for one name that cannot be written only one is taken.
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.push(note);
+        let known = self.known_hosts(settings);
+        match known.check_first(server, &key) {
+            KeyVerdict::Known { .. } => {}
+            KeyVerdict::Unknown { .. } => known.learn(&server.entries(), &key, &place),
+            other => return Err(other),
+        }
+        notes.push(format!("{}: {note}", settings.name));
+        Ok(())
     }
 
     /// Opens the stream that the handshake runs on.
@@ -278,13 +292,16 @@ impl SshTransport {
         clock: &StageClock,
         admission: &Admission,
     ) -> Result<Opened, Trouble> {
+        let banner_until = settings.connect_timeout.map(|limit| Instant::now() + limit);
         match &settings.route {
             Route::Direct => {
-                let stream = dial(settings, timeouts, clock).await?;
+                let (stream, connecting) = dial(settings, timeouts, clock).await?;
                 let peer = stream.peer_addr().ok().map(|peer| peer.ip().to_canonical());
                 Ok(Opened {
                     stream: Box::new(stream),
                     complaint: None,
+                    // Names are looked up before it begins, and every attempt has its own.
+                    banner_until: banner_until.map(|_| connecting),
                     peer,
                 })
             }
@@ -300,6 +317,7 @@ impl SshTransport {
                 Ok(Opened {
                     stream: Box::new(proxy),
                     complaint: Some(complaint),
+                    banner_until,
                     peer: None,
                 })
             }
@@ -315,6 +333,7 @@ impl SshTransport {
                     Ok(stream) => Ok(Opened {
                         stream,
                         complaint: None,
+                        banner_until,
                         peer: None,
                     }),
                     Err(Some(ChannelOpenFailure::ResourceShortage)) => Err(Trouble::Busy),
@@ -347,6 +366,8 @@ struct Asking<'a> {
 pub(super) enum Trouble {
     /// The server has too many logins in flight; later there may be one.
     Busy,
+    /// It hung up without a word; what the proxy command said of it.
+    Silent(String),
     /// It showed a key of another kind than those that are known for it, which it may have, too.
     OtherKey(KnownAlgorithms, HostOutcome),
     /// This is how it ended.
@@ -366,6 +387,10 @@ pub(super) struct Handshake<'a> {
     pub(super) learned: Arc<Mutex<Learned>>,
     /// Whether somebody in between may have dropped the connection.
     proxied: bool,
+    /// Whether another handshake went through on the same way.
+    others_worked: bool,
+    /// Until when the server may be silent, where ConnectTimeout says so.
+    banner_until: Option<Instant>,
     complaint: Option<Complaint>,
 }
 
@@ -389,6 +414,8 @@ impl<'a> Handshake<'a> {
             clock,
             learned: Arc::default(),
             proxied: admission.pass.is_some(),
+            others_worked: admission.pass.as_ref().is_some_and(Pass::others_worked),
+            banner_until: opened.banner_until,
             complaint: opened.complaint,
         };
         (handshake, opened.stream)
@@ -450,12 +477,23 @@ impl<'a> Handshake<'a> {
         timeouts: &Timeouts,
         load: Load,
     ) -> Result<(Handle<Handler>, HangUp), Broken> {
-        let (wire, hang_up, head) = Wire::new(stream, Arc::clone(self.clock), load);
-        let connected = timeout(timeouts.kex, client::connect_stream(config, wire, handler));
+        let (wire, hang_up, head, identified) = Wire::new(stream, Arc::clone(self.clock), load);
+        let mut connecting = std::pin::pin!(client::connect_stream(config, wire, handler));
+        let connected = async {
+            let Some(until) = self.banner_until else {
+                return timeout(timeouts.kex, connecting).await.ok();
+            };
+            tokio::select! {
+                ended = &mut connecting => return Some(ended),
+                () = identified.cancelled() => {}
+                () = sleep_until(until) => return None,
+            }
+            timeout(timeouts.kex, connecting).await.ok()
+        };
         let error = match connected.await {
-            Ok(Ok(handle)) => return Ok((handle, hang_up)),
-            Ok(Err(error)) => Some(error),
-            Err(_) => None,
+            Some(Ok(handle)) => return Ok((handle, hang_up)),
+            Some(Err(error)) => Some(error),
+            None => None,
         };
         let head = head.lock().map(|head| head.clone()).unwrap_or_default();
         Err(Broken { error, head })
@@ -477,8 +515,11 @@ impl<'a> Handshake<'a> {
             head: &broken.head,
             proxy: &said,
         };
-        if before_banner && words::is_busy(&heard, self.proxied) {
+        if before_banner && words::is_busy(&heard, self.others_worked) {
             return Trouble::Busy;
+        }
+        if before_banner && self.proxied && words::is_silent(&heard) {
+            return Trouble::Silent(said);
         }
         let failed =
             words::handshake_failed(self.settings, self.clock, &self.learned, &heard, error);
@@ -550,9 +591,27 @@ impl Patience {
         if let Some(pass) = &admission.pass {
             pass.refused();
         }
+        self.wait().await;
+        Ok(())
+    }
+
+    /// Waits after a close that says nothing of why. It narrows no way.
+    pub(super) async fn after_silence(
+        &mut self,
+        clock: &StageClock,
+        said: &str,
+    ) -> Result<(), HostOutcome> {
+        self.refusals += 1;
+        if self.refusals > SILENT_RETRIES {
+            return Err(words::silent(clock, self.refusals, said));
+        }
+        self.wait().await;
+        Ok(())
+    }
+
+    async fn wait(&mut self) {
         sleep(self.pause + jitter(self.pause)).await;
         self.pause *= 2;
-        Ok(())
     }
 }
 
@@ -560,6 +619,8 @@ impl Patience {
 pub(super) struct Opened {
     stream: Stream,
     complaint: Option<Complaint>,
+    /// Until when the server's first line must be there, if ConnectTimeout says so.
+    banner_until: Option<Instant>,
     /// The server's address, where we connected to it ourselves.
     pub(super) peer: Option<IpAddr>,
 }

@@ -16,12 +16,12 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// The pause between two attempts, as ssh makes it.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
-/// Resolves and connects, as often as the settings say.
+/// Resolves and connects, as often as the settings say. Returns when the attempt was to end, too.
 pub(super) async fn dial(
     settings: &SshSettings,
     timeouts: &Timeouts,
     clock: &StageClock,
-) -> Result<TcpStream, HostOutcome> {
+) -> Result<(TcpStream, Instant), HostOutcome> {
     let addresses = resolve(settings, timeouts, clock).await?;
     clock.enter(Stage::Tcp);
     let mut tried = 1;
@@ -80,7 +80,7 @@ async fn try_all(
     timeouts: &Timeouts,
     clock: &StageClock,
     addresses: &[SocketAddr],
-) -> Result<TcpStream, HostOutcome> {
+) -> Result<(TcpStream, Instant), HostOutcome> {
     let deadline = Instant::now() + settings.connect_timeout.unwrap_or(timeouts.tcp);
     let mut waiting = addresses.iter().copied();
     let mut running = FuturesUnordered::new();
@@ -113,7 +113,7 @@ async fn try_all(
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(host = %settings.name, %error, "TCP_NODELAY");
                 }
-                return Ok(stream);
+                return Ok((stream, deadline));
             }
             (address, Err(error)) => {
                 if running.is_empty() && waiting.len() == 0 {

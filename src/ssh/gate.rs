@@ -31,6 +31,8 @@ struct State {
     width: usize,
     /// Permits in use that are not to be given back.
     debt: usize,
+    /// Whether any handshake went through.
+    worked: bool,
 }
 
 /// The right to be in flight.
@@ -48,6 +50,7 @@ impl Gate {
             state: Mutex::new(State {
                 width: START,
                 debt: 0,
+                worked: false,
             }),
         }))
     }
@@ -71,18 +74,28 @@ impl Gate {
 impl Pass {
     /// A handshake went through.
     pub(super) fn worked(&self) {
-        if !self.gate.0.widens {
-            return;
-        }
+        // A way that is not ours to see only recovers what refusals took from it.
+        let most = if self.gate.0.widens { MOST } else { START };
         self.gate.change(|state, permits| {
+            state.worked = true;
+            if state.width >= most {
+                return;
+            }
             if state.debt > 0 {
                 state.debt -= 1;
                 state.width += 1;
-            } else if state.width < MOST {
+            } else {
                 state.width += 1;
                 permits.add_permits(1);
             }
         });
+    }
+
+    /// Whether a handshake of anybody went through on this way.
+    pub(super) fn others_worked(&self) -> bool {
+        let mut worked = false;
+        self.gate.change(|state, _| worked = state.worked);
+        worked
     }
 
     /// The server on the other side refused because of too many.
@@ -164,6 +177,17 @@ mod tests {
     #[tokio::test]
     async fn a_way_that_is_not_ours_to_see_keeps_its_width() {
         let gate = Gate::new(false);
+        for _ in 0..20 {
+            gate.pass().await.worked();
+        }
+        assert_eq!(free(&gate), START);
+    }
+
+    #[tokio::test]
+    async fn a_way_that_is_not_ours_to_see_recovers_after_refusals() {
+        let gate = Gate::new(false);
+        gate.pass().await.refused();
+        assert_eq!(free(&gate), START / 2);
         for _ in 0..20 {
             gate.pass().await.worked();
         }

@@ -11,6 +11,7 @@ use russh::ChannelOpenFailure;
 use tokio::time::timeout;
 
 use super::connect::{Link, SshTransport};
+use super::tunnel::Tunnel;
 use super::wire::Load;
 use super::{StageClock, Stream, words};
 use crate::model::{HostOutcome, SshSettings, Stage, Timeouts};
@@ -88,7 +89,7 @@ impl SshTransport {
                 return Err(down);
             }
             slot.connects += 1;
-            match self.connect_jump(jump, timeouts).await {
+            match self.connect_jump(jump, &for_jump(timeouts)).await {
                 Ok(link) => {
                     let link = Arc::new(link);
                     slot.link = Some(Arc::clone(&link));
@@ -110,12 +111,35 @@ impl SshTransport {
         let admission = self.way(jump, timeouts).await?;
         let clock = Arc::new(StageClock::start(Stage::Dns));
         tracing::debug!(jump = %words::target(jump), "connecting to a jump host");
-        let link = self
-            .log_in(jump, timeouts, &clock, &admission, Load::ManyHosts)
-            .await
-            .map_err(|outcome| words::of_jump(jump, outcome))?;
+        // Hosts with other keys or files of known hosts have connections of their own to the same
+        // bastion, which must not meet its MaxStartups either.
+        let gate = self.gate(&format!("login at {}", words::target(jump)), false);
+        let _place = gate.pass().await;
+        let log_in = self.log_in(jump, timeouts, &clock, &admission, Load::ManyHosts);
+        let link = match timeout(timeouts.host, log_in).await {
+            Ok(ended) => ended,
+            Err(_) => Err(HostOutcome::TimedOut(
+                clock.error("not connected in the time for one host"),
+            )),
+        }
+        .map_err(|outcome| words::of_jump(jump, outcome))?;
         clock.enter(Stage::Exec);
         Ok(link)
+    }
+}
+
+/// The limits of a jump: it is connected to for many hosts, and the short ones of the first must
+/// not take it from all others. None is less than what is built in.
+fn for_jump(host: &Timeouts) -> Timeouts {
+    let at_least = |limit: Duration, seconds| limit.max(Duration::from_secs(seconds));
+    Timeouts {
+        dns: at_least(host.dns, 5),
+        tcp: at_least(host.tcp, 5),
+        kex: at_least(host.kex, 10),
+        auth: at_least(host.auth, 10),
+        channel: at_least(host.channel, 5),
+        exec: at_least(host.exec, 20),
+        host: at_least(host.host, 40),
     }
 }
 
@@ -129,7 +153,7 @@ pub(super) async fn through(
         link.handle
             .channel_open_direct_tcpip(&to.host_name, u32::from(to.port), "127.0.0.1", 0);
     match timeout(limit, open).await {
-        Ok(Ok(channel)) => Ok(Box::new(channel.into_stream())),
+        Ok(Ok(channel)) => Ok(Box::new(Tunnel::new(channel))),
         Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(Some(reason)),
         Ok(Err(_)) | Err(_) => Err(None),
     }

@@ -18,6 +18,7 @@ mod proxy;
 mod scan;
 mod session;
 mod sshfp;
+mod tunnel;
 mod wire;
 mod words;
 

@@ -143,6 +143,7 @@ impl SshTransport {
                     return Err(outcome);
                 }
                 Err(Trouble::Busy) => patience.pause(&clock, admission).await?,
+                Err(Trouble::Silent(said)) => patience.after_silence(&clock, &said).await?,
             }
         }
     }

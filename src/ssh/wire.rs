@@ -70,15 +70,22 @@ pub(super) struct Wire {
     pieces: u32,
     /// Whether the server's identification line was seen.
     identified: bool,
+    /// Tells those who wait for that line.
+    tell: CancellationToken,
     /// How much of `SSH-` the current line begins with; `None` once it begins otherwise. Lines
     /// before the identification are allowed (RFC 4253, 4.2), and may be longer than what is kept.
     matched: Option<usize>,
 }
 
 impl Wire {
-    pub(super) fn new(stream: Stream, clock: Arc<StageClock>, load: Load) -> (Self, HangUp, Head) {
+    pub(super) fn new(
+        stream: Stream,
+        clock: Arc<StageClock>,
+        load: Load,
+    ) -> (Self, HangUp, Head, CancellationToken) {
         let token = CancellationToken::new();
         let head = Head::default();
+        let identified = CancellationToken::new();
         let wire = Self {
             stream,
             hung_up: Box::pin(token.clone().cancelled_owned()),
@@ -88,9 +95,10 @@ impl Wire {
             received: 0,
             pieces: 0,
             identified: false,
+            tell: identified.clone(),
             matched: Some(0),
         };
-        (wire, HangUp(token), head)
+        (wire, HangUp(token), head, identified)
     }
 
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -140,6 +148,7 @@ impl Wire {
             };
             if self.matched == Some(IDENTIFICATION.len()) {
                 self.identified = true;
+                self.tell.cancel();
                 self.clock.enter(Stage::Kex);
                 return;
             }

@@ -100,18 +100,34 @@ pub(super) fn not_forwarded(
     }
 }
 
-/// Whether a server has too many logins in flight. sshd says so from 8.5 on. Before, and behind a
-/// proxy, it only hangs up, which an ssh that is the proxy complains of.
-pub(super) fn is_busy(heard: &Heard<'_>, proxied: bool) -> bool {
+/// Whether a server has too many logins in flight. sshd says so from 8.5 on. Before, it only hangs
+/// up, which an ssh that is the proxy complains of; where others came through, that is the reason.
+pub(super) fn is_busy(heard: &Heard<'_>, others_worked: bool) -> bool {
     let hung_up = [
         "kex_exchange_identification",
         "Connection closed",
         "Connection reset",
     ];
     heard.head.starts_with(b"Exceeded MaxStartups")
-        || (proxied
+        || (others_worked
             && heard.head.is_empty()
-            && (heard.proxy.is_empty() || hung_up.iter().any(|words| heard.proxy.contains(words))))
+            && hung_up.iter().any(|words| heard.proxy.contains(words)))
+}
+
+/// Whether somebody in between hung up without a word, which may pass.
+pub(super) fn is_silent(heard: &Heard<'_>) -> bool {
+    heard.head.is_empty()
+        && (heard.proxy.is_empty()
+            || heard.proxy.contains("kex_exchange_identification")
+            || heard.proxy.contains("Connection closed")
+            || heard.proxy.contains("Connection reset"))
+}
+
+/// A server, or whoever is before it, that hung up each time.
+pub(super) fn silent(clock: &StageClock, times: u32, proxy: &str) -> HostOutcome {
+    HostOutcome::Unreachable(clock.error(format!(
+        "the server closed the connection without a word, {times} times{proxy}"
+    )))
 }
 
 /// A server that refused every time because of too many logins in flight.
@@ -188,7 +204,7 @@ pub(super) fn handshake_failed(
     HostOutcome::Unreachable(clock.error(words))
 }
 
-fn host_key_rejected(
+pub(super) fn host_key_rejected(
     settings: &SshSettings,
     clock: &StageClock,
     verdict: KeyVerdict,

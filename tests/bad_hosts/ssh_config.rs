@@ -1,7 +1,12 @@
 //! Connections as OpenSSH's files have them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
 use crate::support::fake::{self, Behaviour, Forward};
-use crate::support::lab::Lab;
+use crate::support::lab::{Lab, Server};
 use crate::support::program;
 
 /// A lab whose hosts are described by an ssh_config alone.
@@ -133,6 +138,83 @@ fn a_new_key_is_taken_where_the_settings_say_so_and_a_changed_one_never() {
     }
 }
 
+/// Puts a server in front of another; what it does first is the test's.
+fn in_front<W: Future<Output = ()> + Send + 'static>(
+    lab: &Lab,
+    port: u16,
+    first: impl Fn() -> W + Send + Sync + 'static,
+) -> Server {
+    let first = Arc::new(first);
+    lab.raw(move |mut stream| {
+        let first = Arc::clone(&first);
+        async move {
+            first().await;
+            let mut onward = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut onward).await;
+        }
+    })
+}
+
+#[test]
+fn a_key_is_not_new_if_another_one_came_in_during_the_run() {
+    for marker in ["", "@cert-authority "] {
+        let mut lab = Lab::new();
+        let behaviour = Behaviour {
+            login: fake::Login::Refuse,
+            ..Behaviour::default()
+        };
+        let server = lab.fake_with_key(behaviour, fake::new_key());
+        let line = fake::new_key().public_key().to_openssh().unwrap();
+        let text = format!("{marker}one {line}\n");
+        let file = lab.path("known_hosts");
+        let front = in_front(&lab, server.port, move || {
+            std::fs::write(&file, &text).unwrap();
+            std::future::ready(())
+        });
+        lab.add(
+            "one",
+            front.port,
+            "ssh: {options: {StrictHostKeyChecking: accept-new, HostKeyAlias: one}}",
+        );
+        let checked = lab.check();
+        checked
+            .exits(3)
+            .host("one")
+            .is("host-key-rejected")
+            .at("host-key")
+            .says(&["HOST KEY CHANGED", "known_hosts:1"]);
+    }
+}
+
+#[test]
+fn of_two_hosts_with_one_alias_only_one_can_bring_a_new_key() {
+    for writable in [true, false] {
+        let mut lab = Lab::new();
+        let known = lab.path("known_hosts");
+        for name in ["one", "two"] {
+            let server = lab.fake_with_key(Behaviour::default(), fake::new_key());
+            // Both are on their way before either shows its key.
+            let front = in_front(&lab, server.port, || {
+                tokio::time::sleep(Duration::from_millis(200))
+            });
+            let settings =
+                "ssh: {options: {StrictHostKeyChecking: accept-new, HostKeyAlias: both}}";
+            lab.add(name, front.port, settings);
+        }
+        if !writable {
+            // A lock that is a directory cannot be taken.
+            std::fs::create_dir(known.with_file_name("known_hosts.lock")).unwrap();
+        }
+        let checked = lab.check();
+        checked.exits(3);
+        let rejected = ["one", "two"]
+            .iter()
+            .filter(|name| checked.host(name).0["outcome"] == "host-key-rejected")
+            .count();
+        assert_eq!(rejected, 1, "{}", checked.run.out());
+    }
+}
+
 #[test]
 fn what_is_not_supported_and_matters_names_file_line_and_remedy() {
     let cases = [
@@ -220,4 +302,27 @@ fn a_secret_of_the_environment_goes_to_no_host_and_to_no_proxy() {
     let proxy = std::fs::read_to_string(lab.path("proxy-env")).unwrap();
     assert!(proxy.contains("HARMLESS=yes"));
     assert!(!proxy.contains("sesame"), "{proxy}");
+}
+
+#[test]
+fn connect_timeout_limits_the_wait_for_the_first_line_behind_a_proxy() {
+    let mut lab = Lab::new();
+    let settings = "ssh: {options: {ProxyCommand: sleep 30, ConnectTimeout: 1}}";
+    lab.add("one", 22, settings);
+    let checked = lab.check();
+    checked.exits(3).host("one").is("timed-out").at("banner");
+    checked.within(Duration::from_secs(5));
+}
+
+#[test]
+fn a_proxy_command_that_ends_without_a_word_is_not_taken_for_a_busy_server() {
+    let mut lab = Lab::new();
+    lab.add("one", 22, "ssh: {options: {ProxyCommand: \"true\"}}");
+    let checked = lab.check();
+    checked
+        .exits(3)
+        .host("one")
+        .is("unreachable")
+        .at("banner")
+        .says(&["without a word, 3 times"]);
 }

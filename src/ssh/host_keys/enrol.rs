@@ -9,9 +9,11 @@ use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
 
 use super::key_file::KeyFile;
+use super::known_hosts::KnownHosts;
 use super::line::{HashedName, Line, Marker, Names, parse_key};
 use super::replace::rewrite;
-use super::verdict::Place;
+use super::server::ServerName;
+use super::verdict::{KeyVerdict, Place};
 
 /// How long another writer may hold the file.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -66,6 +68,9 @@ pub enum EnrolError {
     /// A device, a pipe or a directory.
     #[error("{} is no regular file", .0.display())]
     NotAFile(PathBuf),
+    /// A key was to be the first one of its server, and the file says otherwise.
+    #[error("something else is known of the server by now")]
+    NotNew(KeyVerdict),
     /// The system says no.
     #[error("{}: {source}", .file.display())]
     Io {
@@ -106,6 +111,34 @@ pub fn enrol(
         for entry in &entries {
             edit.append(entry, hash)?;
         }
+        Ok((edit.text, edit.done))
+    })
+}
+
+/// Adds the key of a server of which nothing is known, and nothing if that is no longer so: others
+/// write to the file between the verdict and this, and only under its lock it stands still. A key
+/// that is there by now is as good.
+pub(in crate::ssh) fn enrol_first(
+    file: &Path,
+    server: &ServerName,
+    key: &PublicKey,
+    hash: bool,
+) -> Result<Enrolled, EnrolError> {
+    let entry = checked(&NewEntry {
+        names: server.entries(),
+        key: key.clone(),
+    })?;
+    rewrite(file, LOCK_WAIT, |old| {
+        let verdict = KnownHosts::of_file(KeyFile::parse(file, old)).check_first(server, key);
+        if !matches!(
+            verdict,
+            KeyVerdict::Known { .. } | KeyVerdict::Unknown { .. }
+        ) {
+            return Err(EnrolError::NotNew(verdict));
+        }
+        let mut edit = Edit::new(file);
+        edit.remove(old, &BTreeSet::new(), &[]);
+        edit.append(&entry, hash)?;
         Ok((edit.text, edit.done))
     })
 }
@@ -370,6 +403,34 @@ mod tests {
         assert_eq!(done.added, 0);
         assert_eq!(fs::metadata(lab.file()).unwrap().ino(), inode);
         assert!(lab.is_tidy());
+    }
+
+    #[test]
+    fn a_first_key_is_added_only_where_nothing_else_is_known() {
+        let (key, h1) = (PublicKey::from_openssh(A).unwrap(), hashed("h1"));
+        let cases = [
+            (String::new(), true),
+            (format!("h2 {B}\n@cert-authority h2 {B}\n"), true),
+            (format!("@revoked h1 {B}\n"), true),
+            (format!("h1 {A}\nh1 {B}\n"), true),
+            (format!("h1 {B}\n"), false),
+            (format!("{h1} {B}\n"), false),
+            (format!("h* {B}\n"), false),
+            (format!("@revoked h1 {A}\n"), false),
+            (format!("@cert-authority h* {B}\n"), false),
+        ];
+        for (text, taken) in cases {
+            let lab = Lab::new(&text);
+            let server = ServerName::new("h1", 22);
+            match enrol_first(&lab.file(), &server, &key, false) {
+                Ok(done) => assert_eq!((done.places.len(), taken), (1, true), "{text}"),
+                Err(EnrolError::NotNew(_)) => {
+                    assert!(!taken, "{text}");
+                    assert_eq!(lab.text(), text);
+                }
+                Err(other) => unreachable!("{other}"),
+            }
+        }
     }
 
     #[test]

@@ -43,6 +43,14 @@ impl KnownHosts {
         }
     }
 
+    /// What one file says.
+    pub(super) fn of_file(file: KeyFile) -> Self {
+        Self {
+            files: vec![Arc::new(file)],
+            revoked: Vec::new(),
+        }
+    }
+
     /// Judges what a server presents. The time is in seconds of Unix time.
     pub fn check(
         &self,
@@ -65,6 +73,34 @@ impl KnownHosts {
             list.revokes_key(key).then_some(RevokedThing::Key)
         })
         .unwrap_or_else(|| self.judge_key(server, key))
+    }
+
+    /// Judges a plain key that is to be the first one of its server. A server that an authority
+    /// vouches for is not new, whatever its key.
+    pub fn check_first(&self, server: &ServerName, key: &PublicKey) -> KeyVerdict {
+        let verdict = self.check_key(server, key);
+        let KeyVerdict::Unknown {
+            algorithm,
+            fingerprint,
+        } = &verdict
+        else {
+            return verdict;
+        };
+        let names = [Some(server.as_str()), server.without_port()];
+        let known_at = names
+            .into_iter()
+            .flatten()
+            .find_map(|name| self.place_of_authority(name));
+        match known_at {
+            Some(known_at) => KeyVerdict::Changed {
+                algorithm: algorithm.clone(),
+                fingerprint: fingerprint.clone(),
+                name: server.as_str().to_owned(),
+                known_at,
+                other_known: Vec::new(),
+            },
+            None => verdict,
+        }
     }
 
     /// Judges a certificate as it is sent. See [`check`](Self::check).
@@ -289,9 +325,15 @@ impl KnownHosts {
 
     /// Whether a name has an authority.
     fn has_authority(&self, name: &str) -> bool {
-        self.files.iter().any(|file| {
-            let mut shown = file.shown(Marker::Authority, name);
-            shown.next().is_some() || file.hidden(Marker::Authority, name).next().is_some()
+        self.place_of_authority(name).is_some()
+    }
+
+    fn place_of_authority(&self, name: &str) -> Option<Place> {
+        self.files.iter().find_map(|file| {
+            file.shown(Marker::Authority, name)
+                .chain(file.hidden(Marker::Authority, name))
+                .next()
+                .map(|entry| file.place(entry))
         })
     }
 

@@ -22,6 +22,7 @@ mod voucher;
 mod against_openssh;
 
 pub use certificate::CertificateFault;
+pub(super) use enrol::enrol_first;
 pub use enrol::{EnrolError, Enrolled, NewEntry, enrol};
 pub use known_hosts::{KnownAlgorithms, KnownHosts};
 pub use revoked::RevokedKeys;
