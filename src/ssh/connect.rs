@@ -256,7 +256,7 @@ impl SshTransport {
         let written =
             tokio::task::spawn_blocking(move || enrol_first(&path, &of, &new, hash)).await;
         let (place, note) = match written {
-            Ok(Err(EnrolError::NotNew(verdict))) => return Err(verdict),
+            Ok(Err(EnrolError::NotNew(verdict))) => return Err(*verdict),
             Ok(Ok(Enrolled { places, .. })) => {
                 let fingerprint = key.fingerprint(HashAlg::Sha256);
                 let note = format!(
@@ -275,7 +275,7 @@ impl SshTransport {
         // Under this lock, so that of two keys for one name that cannot be written only one is taken.
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.known_hosts(settings);
-        match known.check_first(server, &key) {
+        match known.check_key(server, &key) {
             KeyVerdict::Known { .. } => {}
             KeyVerdict::Unknown { .. } => known.learn(&server.entries(), &key, &place),
             other => return Err(other),

@@ -18,9 +18,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::bytes::{Buf as _, Bytes};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How much may wait to be read, in bytes: two windows. A session that is well reads on while its
+/// How much may wait to be read, in bytes: four windows. A session that is well reads on while its
 /// own channels hold back at one window each.
-const MOST: usize = 1 << 20;
+const MOST: usize = 2 << 20;
 
 /// What a piece costs beside its bytes.
 const PIECE: usize = 64;

@@ -75,34 +75,6 @@ impl KnownHosts {
         .unwrap_or_else(|| self.judge_key(server, key))
     }
 
-    /// Judges a plain key that is to be the first one of its server. A server that an authority
-    /// vouches for is not new, whatever its key.
-    pub fn check_first(&self, server: &ServerName, key: &PublicKey) -> KeyVerdict {
-        let verdict = self.check_key(server, key);
-        let KeyVerdict::Unknown {
-            algorithm,
-            fingerprint,
-        } = &verdict
-        else {
-            return verdict;
-        };
-        let names = [Some(server.as_str()), server.without_port()];
-        let known_at = names
-            .into_iter()
-            .flatten()
-            .find_map(|name| self.place_of_authority(name));
-        match known_at {
-            Some(known_at) => KeyVerdict::Changed {
-                algorithm: algorithm.clone(),
-                fingerprint: fingerprint.clone(),
-                name: server.as_str().to_owned(),
-                known_at,
-                other_known: Vec::new(),
-            },
-            None => verdict,
-        }
-    }
-
     /// Judges a certificate as it is sent. See [`check`](Self::check).
     pub fn check_certificate_blob(
         &self,
