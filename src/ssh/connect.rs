@@ -8,7 +8,7 @@ use std::time::Duration;
 use russh::client::{self, Handle};
 use russh::keys::HashAlg;
 use russh::{ChannelOpenFailure, Disconnect};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::auth::{Keyring, LogIn};
 use super::dial::{dial, io_words};
@@ -20,6 +20,7 @@ use super::host_keys::{
 };
 use super::jump::{Jumps, through};
 use super::negotiate;
+use super::patience::Patience;
 use super::proxy::{self, Complaint, ProxyShell};
 use super::session::SshSession;
 use super::wire::{HangUp, Load, Wire};
@@ -29,15 +30,6 @@ use crate::model::{
     Host, HostError, HostKeyPolicy, HostOutcome, RekeyLimit, Route, SshSettings, Stage, Timeouts,
     UnknownKey,
 };
-
-/// How often a server is asked again that has too many logins in flight.
-const RETRIES: u32 = 5;
-
-/// How often one is that closes without a word: it may be down, and then no time helps.
-const SILENT_RETRIES: u32 = 2;
-
-/// The first pause before that; each next one is twice as long.
-const PAUSE: Duration = Duration::from_millis(150);
 
 /// Connects over SSH. Keys and known hosts are read once, for all hosts of a run, and a jump host
 /// is connected to once for all hosts behind it.
@@ -77,7 +69,7 @@ impl Link {
 /// The way to a host, open and with a place on it.
 pub struct Admission {
     jump: Option<Arc<Link>>,
-    pass: Option<Pass>,
+    pub(super) pass: Option<Pass>,
 }
 
 impl Admission {
@@ -562,59 +554,6 @@ impl<'a> Handshake<'a> {
     }
 }
 
-/// How often a server that has too many logins in flight was asked.
-pub(super) struct Patience {
-    pause: Duration,
-    refusals: u32,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            pause: PAUSE,
-            refusals: 0,
-        }
-    }
-}
-
-impl Patience {
-    /// Waits before the next try, if there is to be one.
-    pub(super) async fn pause(
-        &mut self,
-        clock: &StageClock,
-        admission: &Admission,
-    ) -> Result<(), HostOutcome> {
-        self.refusals += 1;
-        if self.refusals > RETRIES {
-            return Err(words::busy(clock, self.refusals));
-        }
-        if let Some(pass) = &admission.pass {
-            pass.refused();
-        }
-        self.wait().await;
-        Ok(())
-    }
-
-    /// Waits after a close that says nothing of why. It narrows no way.
-    pub(super) async fn after_silence(
-        &mut self,
-        clock: &StageClock,
-        said: &str,
-    ) -> Result<(), HostOutcome> {
-        self.refusals += 1;
-        if self.refusals > SILENT_RETRIES {
-            return Err(words::silent(clock, self.refusals, said));
-        }
-        self.wait().await;
-        Ok(())
-    }
-
-    async fn wait(&mut self) {
-        sleep(self.pause + jitter(self.pause)).await;
-        self.pause *= 2;
-    }
-}
-
 /// A stream that the handshake runs on.
 pub(super) struct Opened {
     stream: Stream,
@@ -634,14 +573,6 @@ pub(super) fn server_name(settings: &SshSettings, peer: Option<IpAddr>) -> Serve
         Some(peer) if policy.check_ip => server.with_address(peer),
         _ => server,
     }
-}
-
-/// A random part of a pause, so that hosts that were refused together do not come back together.
-fn jitter(pause: Duration) -> Duration {
-    let mut byte = [0];
-    // Without random numbers there is no jitter, and no harm.
-    let _ = getrandom::fill(&mut byte);
-    pause * u32::from(byte[0]) / 255
 }
 
 impl Transport for SshTransport {

@@ -14,6 +14,7 @@ mod host_keys;
 mod jump;
 mod local;
 mod negotiate;
+mod patience;
 mod proxy;
 mod scan;
 mod session;

@@ -8,10 +8,11 @@ use russh::{AlgorithmKind, client};
 use sha1::{Digest as _, Sha1};
 
 use super::StageClock;
-use super::connect::{Admission, Handshake, Patience, SshTransport, Trouble, server_name};
+use super::connect::{Admission, Handshake, SshTransport, Trouble, server_name};
 use super::handler::Handler;
 use super::host_keys::{KeyVerdict, KnownHosts, Place, ServerName};
 use super::negotiate;
+use super::patience::Patience;
 use super::wire::Load;
 use crate::model::{
     HostError, HostOutcome, KeyKind, KeyStanding, OldKey, SshSettings, Stage, Timeouts,

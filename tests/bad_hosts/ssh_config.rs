@@ -157,33 +157,31 @@ fn in_front<W: Future<Output = ()> + Send + 'static>(
 
 #[test]
 fn a_key_is_not_new_if_another_one_came_in_during_the_run() {
-    for marker in ["", "@cert-authority "] {
-        let mut lab = Lab::new();
-        let behaviour = Behaviour {
-            login: fake::Login::Refuse,
-            ..Behaviour::default()
-        };
-        let server = lab.fake_with_key(behaviour, fake::new_key());
-        let line = fake::new_key().public_key().to_openssh().unwrap();
-        let text = format!("{marker}one {line}\n");
-        let file = lab.path("known_hosts");
-        let front = in_front(&lab, server.port, move || {
-            std::fs::write(&file, &text).unwrap();
-            std::future::ready(())
-        });
-        lab.add(
-            "one",
-            front.port,
-            "ssh: {options: {StrictHostKeyChecking: accept-new, HostKeyAlias: one}}",
-        );
-        let checked = lab.check();
-        checked
-            .exits(3)
-            .host("one")
-            .is("host-key-rejected")
-            .at("host-key")
-            .says(&["HOST KEY CHANGED", "known_hosts:1"]);
-    }
+    let mut lab = Lab::new();
+    let behaviour = Behaviour {
+        login: fake::Login::Refuse,
+        ..Behaviour::default()
+    };
+    let server = lab.fake_with_key(behaviour, fake::new_key());
+    let line = fake::new_key().public_key().to_openssh().unwrap();
+    let text = format!("one {line}\n");
+    let file = lab.path("known_hosts");
+    let front = in_front(&lab, server.port, move || {
+        std::fs::write(&file, &text).unwrap();
+        std::future::ready(())
+    });
+    lab.add(
+        "one",
+        front.port,
+        "ssh: {options: {StrictHostKeyChecking: accept-new, HostKeyAlias: one}}",
+    );
+    let checked = lab.check();
+    checked
+        .exits(3)
+        .host("one")
+        .is("host-key-rejected")
+        .at("host-key")
+        .says(&["HOST KEY CHANGED", "known_hosts:1"]);
 }
 
 #[test]
