@@ -10,6 +10,7 @@ mod dial;
 mod exec;
 mod gate;
 mod handler;
+mod handshake;
 mod host_keys;
 mod jump;
 mod local;

@@ -8,8 +8,9 @@ use russh::{AlgorithmKind, client};
 use sha1::{Digest as _, Sha1};
 
 use super::StageClock;
-use super::connect::{Admission, Handshake, SshTransport, Trouble, server_name};
+use super::connect::{Admission, SshTransport};
 use super::handler::Handler;
+use super::handshake::{Handshake, Trouble, server_name};
 use super::host_keys::{KeyVerdict, KnownHosts, Place, ServerName};
 use super::negotiate;
 use super::patience::Patience;
