@@ -1,6 +1,7 @@
 //! Agentless fleet checks for OpenClaw gateways over SSH.
 //!
-//! The layers, lowest first: [`model`] (data), [`inventory`], [`probe`], [`ssh_config`], [`mod@unit`] and [`diagnose`] (pure),
+//! The layers, lowest first: [`model`] (data), [`inventory`], [`probe`], [`ssh_config`], [`mod@unit`], [`diagnose`],
+//! [`planner`] and [`rollout`] (pure),
 //! [`ssh`] and [`store`] (the outside world), [`fleet`] (many hosts at once), [`report`] (what
 //! people and programs read), [`cli`]. ARCHITECTURE.md says what may import what, and a test holds it.
 
@@ -9,8 +10,10 @@ pub mod diagnose;
 pub mod fleet;
 pub mod inventory;
 pub mod model;
+pub mod planner;
 pub mod probe;
 pub mod report;
+pub mod rollout;
 pub mod ssh;
 pub mod ssh_config;
 pub mod store;

@@ -11,17 +11,19 @@ use std::path::{Path, PathBuf};
 
 /// Each room and what it may import; the picture in ARCHITECTURE.md says the same.
 fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
-    let edges: [(&str, &[&str]); 11] = [
+    let edges: [(&str, &[&str]); 13] = [
         ("model", &[]),
         ("inventory", &["model"]),
         ("ssh_config", &["model"]),
         ("probe", &["model"]),
         ("unit", &["model"]),
         ("diagnose", &["model", "probe", "unit"]),
+        ("planner", &["model", "unit", "diagnose"]),
+        ("rollout", &["model", "probe"]),
         ("ssh", &["model"]),
         ("store", &["model"]),
-        ("fleet", &["model", "probe", "ssh"]),
-        ("report", &["model", "inventory", "diagnose"]),
+        ("fleet", &["model", "probe", "rollout", "ssh"]),
+        ("report", &["model", "inventory", "unit", "diagnose"]),
         (
             "cli",
             &[
@@ -29,7 +31,10 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
                 "inventory",
                 "ssh_config",
                 "probe",
+                "unit",
                 "diagnose",
+                "planner",
+                "rollout",
                 "ssh",
                 "store",
                 "fleet",

@@ -11,6 +11,7 @@ pub mod nodeset;
 mod observed;
 mod outcome;
 mod report;
+mod rollout;
 mod ssh;
 mod text;
 mod trust;
@@ -35,6 +36,11 @@ pub use nodeset::{NodeSetError, natural_cmp};
 pub use observed::Observed;
 pub use outcome::{HostError, HostObservation, HostOutcome, Stage, StageTimes};
 pub use report::{FleetFinding, HostReport, Report, Summary, Verdict};
+pub use rollout::{
+    DiffLine, Exposure, FileChange, FileContent, Plan, Planned, Purpose, Refusal, RestartWhen,
+    RolloutEnd, RolloutEvent, RolloutStep, RunId, SettingChange, Standing, UnitOwner, UnitPlan,
+    UnitResult, count_ends,
+};
 pub use ssh::{
     AddressFamily, Agent, Algorithms, AuthMethod, HostKeyPolicy, Identities, RekeyLimit, Route,
     SshFiles, SshOption, SshRequest, SshSettings, UnknownKey,

@@ -1,0 +1,1 @@
+//! L1: the rollout as a pure machine: what is done next to a unit, and to the fleet.
