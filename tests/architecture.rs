@@ -18,7 +18,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("probe", &["model"]),
         ("unit", &["model"]),
         ("diagnose", &["model", "probe", "unit"]),
-        ("planner", &["model", "unit", "diagnose"]),
+        ("planner", &["model", "unit", "diagnose", "rollout"]),
         ("rollout", &["model", "probe"]),
         ("ssh", &["model"]),
         ("store", &["model"]),

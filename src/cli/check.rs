@@ -103,7 +103,7 @@ fn observe(
     let cancel = Cancel::default();
     let observations = runtime.block_on(async {
         let transport = Arc::new(transport(context, hosts, Arc::clone(&passwords), proxies).await);
-        let secrets = RunSecrets::new(secrets, passwords);
+        let secrets = Arc::new(RunSecrets::new(secrets, passwords));
         let signals = tokio::spawn(listen_for_interrupts(cancel.clone()));
         let names = hosts.iter().map(|host| host.name.clone()).collect();
         let mut progress = Progress::new(names, context.progress);

@@ -10,6 +10,7 @@ mod drift;
 mod expect;
 mod exposure;
 mod fleet;
+mod health;
 mod lasting;
 mod machine;
 mod models;
@@ -21,6 +22,7 @@ mod signs;
 pub use catalogue::{Explanation, explain};
 pub use drift::compare;
 pub use fleet::judge;
+pub use health::{UnitHealth, unit_health};
 
 use crate::model::{
     Class, Evidence, Facts, Finding, Gateway, Host, HttpError, Observed, Role, Severity, Subject,

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::worker::{self, AnyTransport, RunSecrets};
+use super::worker::{self, AnyTransport, Errand, RunSecrets};
 use super::{Cancel, CancelLevel, Limits};
 use crate::model::{
     FleetEvent, Host, HostError, HostObservation, HostOutcome, HostPhase, Stage, StageTimes,
@@ -24,18 +24,35 @@ pub async fn run(
     hosts: &[Arc<Host>],
     transport: Arc<AnyTransport>,
     limits: Limits,
-    secrets: RunSecrets,
+    secrets: Arc<RunSecrets>,
+    cancel: &Cancel,
+    watch: impl FnMut(FleetEvent<'_>),
+) -> Vec<HostObservation> {
+    let errand = Arc::new(worker::NoErrand);
+    run_errand(hosts, transport, limits, secrets, errand, cancel, watch)
+        .await
+        .into_iter()
+        .map(|(observation, ())| observation)
+        .collect()
+}
+
+/// The same, with an errand on each host that was seen in full.
+pub(super) async fn run_errand<E: Errand + 'static>(
+    hosts: &[Arc<Host>],
+    transport: Arc<AnyTransport>,
+    limits: Limits,
+    secrets: Arc<RunSecrets>,
+    errand: Arc<E>,
     cancel: &Cancel,
     mut watch: impl FnMut(FleetEvent<'_>),
-) -> Vec<HostObservation> {
-    let mut run = Run {
+) -> Vec<(HostObservation, E::Found)> {
+    let mut run: Run<E::Found> = Run {
         results: hosts.iter().map(|_| None).collect(),
         running: Vec::new(),
         queue: (0..hosts.len()).collect(),
     };
-    let secrets = Arc::new(secrets);
     let handshakes = Arc::new(Semaphore::new(limits.handshakes));
-    let mut workers: JoinSet<(usize, HostObservation)> = JoinSet::new();
+    let mut workers: JoinSet<(usize, (HostObservation, E::Found))> = JoinSet::new();
     let mut ids = std::collections::HashMap::new();
     let mut cancelled = cancel.subscribe();
     let mut tick = interval(TICK);
@@ -59,6 +76,7 @@ pub async fn run(
                 Arc::clone(&handshakes),
                 clock,
                 Arc::clone(&secrets),
+                Arc::clone(&errand),
             );
             let task = workers.spawn(async move { (index, work.await) });
             ids.insert(task.id(), index);
@@ -68,21 +86,21 @@ pub async fn run(
         }
         tokio::select! {
             Some(joined) = workers.join_next_with_id() => {
-                let (index, observation) = match joined {
+                let (index, (observation, found)) = match joined {
                     Ok((id, done)) => {
                         ids.remove(&id);
                         done
                     }
                     // A panic is a bug of ours, but it is one host's trouble, not the fleet's.
                     Err(error) => match ids.remove(&error.id()) {
-                        Some(index) => (index, broken(&error.to_string())),
+                        Some(index) => (index, (broken(&error.to_string()), E::Found::default())),
                         None => continue,
                     },
                 };
                 run.running.retain(|running| running.host != index);
                 watch(FleetEvent::HostFinished { host: index, observation: &observation });
                 if let Some(place) = run.results.get_mut(index) {
-                    *place = Some(observation);
+                    *place = Some((observation, found));
                 }
             }
             Ok(()) = cancelled.changed() => {
@@ -104,13 +122,13 @@ struct Running {
     clock: Arc<StageClock>,
 }
 
-struct Run {
-    results: Vec<Option<HostObservation>>,
+struct Run<F> {
+    results: Vec<Option<(HostObservation, F)>>,
     running: Vec<Running>,
     queue: VecDeque<usize>,
 }
 
-impl Run {
+impl<F: Default> Run<F> {
     fn next(&mut self, hosts: &[Arc<Host>]) -> Option<(usize, Arc<Host>)> {
         let index = self.queue.pop_front()?;
         Some((index, Arc::clone(hosts.get(index)?)))
@@ -126,14 +144,17 @@ impl Run {
             .collect()
     }
 
-    fn finish(self) -> Vec<HostObservation> {
+    fn finish(self) -> Vec<(HostObservation, F)> {
         self.results
             .into_iter()
             .map(|result| {
-                result.unwrap_or(HostObservation {
-                    outcome: HostOutcome::Cancelled,
-                    stages: StageTimes::default(),
-                    elapsed: Duration::ZERO,
+                result.unwrap_or_else(|| {
+                    let observation = HostObservation {
+                        outcome: HostOutcome::Cancelled,
+                        stages: StageTimes::default(),
+                        elapsed: Duration::ZERO,
+                    };
+                    (observation, F::default())
                 })
             })
             .collect()

@@ -6,6 +6,7 @@ mod http;
 mod limits;
 mod privilege;
 mod remote;
+pub mod rollout;
 mod worker;
 
 pub use cancel::{Cancel, CancelLevel};

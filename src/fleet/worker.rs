@@ -1,6 +1,7 @@
 //! One host's life: a permit, one connection, one probe and one HTTP question, an observation.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -14,7 +15,8 @@ use crate::model::{
 };
 use crate::probe::{self, ProbeRequest};
 use crate::ssh::{
-    ExecEnd, ExecOutput, LocalTransport, Passwords, Session, SshTransport, StageClock, Transport,
+    ExecEnd, ExecOutput, LocalTransport, LoginPassword, Passwords, Session, SshTransport,
+    StageClock, Transport,
 };
 
 /// The transports of a run.
@@ -38,6 +40,12 @@ pub struct RunSecrets {
 }
 
 impl RunSecrets {
+    /// Returns what sudo or su may be told on a host.
+    pub(super) fn become_password(&self, host: &Host) -> Option<&LoginPassword> {
+        let source = host.privilege.password.as_ref()?;
+        self.passwords.of(source).map(AsRef::as_ref)
+    }
+
     /// Keeps the gateways' tokens, and what sudo and su may ask for.
     pub fn new(tokens: Secrets, passwords: Arc<Passwords>) -> Self {
         Self {
@@ -48,70 +56,111 @@ impl RunSecrets {
     }
 }
 
-/// Observes one host.
-pub(super) async fn observe(
+/// What is done on a host after it was probed, over the same connection.
+pub(super) trait Errand: Send + Sync {
+    /// What comes of it.
+    type Found: Default + Send + 'static;
+
+    /// Does it.
+    fn go<S: Session>(
+        &self,
+        host: &Host,
+        session: &S,
+        facts: &Facts,
+        run: &RunSecrets,
+    ) -> impl Future<Output = Self::Found> + Send;
+}
+
+/// Nothing more.
+pub(super) struct NoErrand;
+
+impl Errand for NoErrand {
+    type Found = ();
+
+    async fn go<S: Session>(&self, _: &Host, _: &S, _: &Facts, _: &RunSecrets) {}
+}
+
+/// Observes one host, and does an errand where all of it was seen.
+pub(super) async fn observe<E: Errand>(
     host: Arc<Host>,
     transport: Arc<AnyTransport>,
     handshakes: Arc<Semaphore>,
     clock: Arc<StageClock>,
     run: Arc<RunSecrets>,
-) -> HostObservation {
+    errand: Arc<E>,
+) -> (HostObservation, E::Found) {
     let begin = Instant::now();
-    let outcome = match host.transport {
-        TransportKind::Ssh => reach(&host, &transport.ssh, &handshakes, &clock, &run).await,
-        TransportKind::Local => reach(&host, &transport.local, &handshakes, &clock, &run).await,
+    let way = (handshakes.as_ref(), &clock);
+    let (outcome, found) = match host.transport {
+        TransportKind::Ssh => reach(&host, &transport.ssh, way, &run, errand.as_ref()).await,
+        TransportKind::Local => reach(&host, &transport.local, way, &run, errand.as_ref()).await,
     };
     tracing::debug!(host = %host.name, outcome = outcome.id(), elapsed = ?begin.elapsed(), "done");
-    HostObservation {
+    let observation = HostObservation {
         outcome,
         stages: clock.times(),
         elapsed: begin.elapsed(),
-    }
+    };
+    (observation, found)
 }
 
-async fn reach<T: Transport>(
+async fn reach<T: Transport, E: Errand>(
+    host: &Host,
+    transport: &T,
+    (handshakes, clock): (&Semaphore, &Arc<StageClock>),
+    run: &RunSecrets,
+    errand: &E,
+) -> (HostOutcome, E::Found) {
+    let (session, deadline) = match connect(host, transport, handshakes, clock).await {
+        Ok(connected) => connected,
+        Err(outcome) => return (outcome, E::Found::default()),
+    };
+    // The operator's own checks have a time of their own, on top of the host's.
+    let deadline = deadline + host.checks_limit();
+    let outcome = by_way(ask(host, &session, deadline, clock, run).await, &session);
+    let found = match &outcome {
+        HostOutcome::Observed(facts) => errand.go(host, &session, facts, run).await,
+        _ => E::Found::default(),
+    };
+    session.close().await;
+    (outcome, found)
+}
+
+/// Connects to a host and logs in. Returns until when the host's own time lasts.
+pub(super) async fn connect<T: Transport>(
     host: &Host,
     transport: &T,
     handshakes: &Semaphore,
     clock: &Arc<StageClock>,
-    run: &RunSecrets,
-) -> HostOutcome {
-    let admission = match transport.admit(host).await {
-        Ok(admission) => admission,
-        Err(outcome) => return outcome,
-    };
+) -> Result<(T::Session, Instant), HostOutcome> {
+    let admission = transport.admit(host).await?;
     let permit = handshakes.acquire().await;
     clock.restart();
     let deadline = Instant::now() + host.timeouts.host;
     let connect = transport.connect(host, Arc::clone(clock), admission);
     let connected = timeout_at(deadline, connect).await;
     drop(permit);
-    let session = match connected {
-        Ok(Ok(session)) => session,
-        Ok(Err(outcome)) => return outcome,
+    match connected {
+        Ok(Ok(session)) => Ok((session, deadline)),
+        Ok(Err(outcome)) => Err(outcome),
         Err(_) => {
             let stage = clock.current();
             clock.enter(Stage::Deadline);
-            return HostOutcome::TimedOut(HostError::new(
+            Err(HostOutcome::TimedOut(HostError::new(
                 Stage::Deadline,
                 format!(
                     "no result within {:?}; it was in stage {}",
                     host.timeouts.host,
                     stage.id()
                 ),
-            ));
+            )))
         }
-    };
-    // The operator's own checks have a time of their own, on top of the host's.
-    let deadline = deadline + host.checks_limit();
-    let outcome = by_way(ask(host, &session, deadline, clock, run).await, &session);
-    session.close().await;
-    outcome
+    }
 }
 
 /// The probe and the HTTP questions travel at once on the same connection. Gateways that only the
 /// probe found are asked after it.
-async fn ask<S: Session>(
+pub(super) async fn ask<S: Session>(
     host: &Host,
     session: &S,
     deadline: Instant,
@@ -145,9 +194,7 @@ async fn ask<S: Session>(
         (service.port, asked)
     }));
     let probe = async {
-        let source = host.privilege.password.as_ref();
-        let password = source.and_then(|source| run.passwords.of(source));
-        let password = password.map(AsRef::as_ref);
+        let password = run.become_password(host);
         let output = remote::run(session, &script, password, exec_deadline).await;
         (output, jiff::Timestamp::now())
     };
@@ -193,7 +240,7 @@ async fn ask<S: Session>(
 }
 
 /// Names the jump host whose loss ended a session, where that is why.
-fn by_way<S: Session>(outcome: HostOutcome, session: &S) -> HostOutcome {
+pub(super) fn by_way<S: Session>(outcome: HostOutcome, session: &S) -> HostOutcome {
     let Some(jump) = session.lost_jump() else {
         return outcome;
     };
@@ -221,7 +268,7 @@ fn ahead(clock_s: u64, asked_at: jiff::Timestamp, answered_at: jiff::Timestamp) 
 }
 
 /// No frame came: why not? The command's end and its error output tell.
-fn nothing_came(output: &ExecOutput, stage: Stage) -> HostOutcome {
+pub(super) fn nothing_came(output: &ExecOutput, stage: Stage) -> HostOutcome {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let words = stderr
         .lines()

@@ -11,7 +11,9 @@ pub use http::{
     is_gateway_body, may_name_version, models, page_version, parse_on_host, readiness, wants_tls,
 };
 pub use parse::{is_gateway_like, parse};
-pub use script::{Nonce, ProbeRequest, ProbeScript, Questions, http_script, probe_script};
+pub use script::{
+    Header, Nonce, ProbeRequest, ProbeScript, Questions, http_script, probe_script, shell,
+};
 pub use websocket::{connect_request, greeting, is_challenge};
 
 /// What the probe may print in all, in bytes; a healthy host's probe prints 5 to 20 KB.

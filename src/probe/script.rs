@@ -126,19 +126,42 @@ pub fn http_script(
     }
 }
 
-/// The assignments in front of a script.
-struct Header(String);
+/// The assignments in front of a script. Every value stands in quotes.
+#[derive(Debug, Clone)]
+pub struct Header(String);
 
 impl Header {
-    fn new(nonce: &Nonce) -> Self {
+    /// Begins one; the nonce is its first variable.
+    pub fn new(nonce: &Nonce) -> Self {
         let mut header = Self(String::new());
         header.set("N", nonce.as_str());
         header
     }
 
-    fn set(&mut self, name: &str, value: &str) {
+    /// Sets a variable. The name is ours, the value may be anything.
+    pub fn set(&mut self, name: &str, value: &str) {
         // Writing to a String cannot fail.
         let _ = writeln!(self.0, "{name}={}", quoted(value));
+    }
+
+    /// Defines a function that runs these commands. Each is words; the first is a command of ours, the
+    /// others may be anything.
+    pub fn function(&mut self, name: &str, commands: &[&[&str]]) {
+        let _ = writeln!(self.0, "{name}() {{\n:");
+        for words in commands {
+            let mut words = words.iter();
+            self.0.push_str(words.next().copied().unwrap_or(":"));
+            for word in words {
+                let _ = write!(self.0, " {}", quoted(word));
+            }
+            self.0.push('\n');
+        }
+        self.0.push_str("}\n");
+    }
+
+    /// Returns the text so far.
+    pub fn text(self) -> String {
+        self.0
     }
 
     /// Words without blanks, each once.
@@ -168,6 +191,12 @@ impl Header {
         }
         self.0.push_str("}\n");
     }
+}
+
+/// Returns the command that reads a script as the user that the inventory wants, and what is said
+/// before the script may be sent.
+pub fn shell(become_user: &Become, dialogue: &Nonce) -> (String, Option<Questions>) {
+    command(become_user, dialogue.as_str())
 }
 
 /// Returns the command that reads a script as the user that the inventory wants. Login shells of

@@ -1,0 +1,402 @@
+# shellcheck shell=sh disable=SC2154
+# The steps that change a host. Each is one run of this script; what a step needs of an earlier one stands in
+# the run's directory on the host.
+# The controller sets before it: STEP, WHO, ARM (seconds until the undo, or empty), ENABLE and RESTART
+# (yes or no), ASK (properties), UNDO (the text of the undo), SHAPE, DROP_IN and a function files that calls
+# planned_file PATH BEFORE AFTER MODE TEXT for each file.
+
+state() { cat "$dir/state" 2>/dev/null || echo none; }
+set_state() {
+    echo "$1" >"$dir/state.new" && { sync "$dir/state.new" 2>/dev/null || true; }
+    mv -f "$dir/state.new" "$dir/state"
+}
+note() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*" >>"$dir/log" 2>/dev/null; }
+
+# --- prepare ----------------------------------------------------------------------------------
+
+prepare() {
+    managed || [ "$RESTART" = no ] || answer failed "the manager of $SCOPE units does not run, so $UNIT cannot be restarted"
+    why=$(mkdir -p "$base/runs" 2>&1) || answer failed "$base cannot be made: $why"
+    [ -O "$base" ] && ! [ -L "$base" ] || answer failed "$base is not a directory of this user's own"
+    # An earlier try of this very step whose answer was lost.
+    case $(state) in prepared) answer prepared ;; esac
+    lock
+    # Whatever ends this step from here on takes its traces with it.
+    trap 'discard' EXIT
+    first_run=yes
+    mkdir -p "$run" && mkdir "$dir" 2>/dev/null || answer failed "$dir cannot be made, or is there already"
+    echo preparing >"$dir/state" || answer failed "$dir cannot be written"
+    echo "$$ $(started $$)" >"$dir/preparing"
+    property ActiveState >"$dir/active"
+    count=0
+    problem=
+    mode=look
+    files
+    [ -z "$problem" ] || answer "$problem" "$problem_why"
+    : >"$dir/manifest.new"
+    count=0
+    mode=list
+    files
+    # Without the list there is no undo, so it has to be whole.
+    mv "$dir/manifest.new" "$dir/manifest" && [ "$(grep -c . "$dir/manifest")" = "$count" ] ||
+        answer failed "$dir cannot be written: is the disk full?"
+    write_undo || answer failed "$dir cannot be written: is the disk full?"
+    arm
+    count=0
+    mode=stage
+    files
+    [ -z "$problem" ] || answer "$problem" "$problem_why"
+    verify_staged
+    set_state prepared || answer failed "$dir cannot be written: is the disk full?"
+    [ "$(state)" = prepared ] || answer failed "$dir cannot be written: is the disk full?"
+    rm -f "$dir/preparing"
+    trap - EXIT
+    answer prepared
+}
+
+# What a failed preparation leaves: nothing.
+discard() {
+    trap - EXIT
+    if [ -f "$dir/manifest" ]; then
+        while IFS=$tab read -r _ _ _ made path; do
+            rm -f "${path%/*}/.${path##*/}.clawfleet-$RUN"
+            [ "$made" = no ] || rmdir "${path%/*}" 2>/dev/null
+        done <"$dir/manifest"
+    fi
+    disarm_all
+    rm -rf "$dir"
+    rmdir "$run" 2>/dev/null
+    unlock
+}
+
+# One run at a time on a host. A lock whose run is over, or died with its host, is taken over, after its
+# undo was carried out.
+lock() {
+    boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+    mine="$base/.lock.$$"
+    rm -rf "$mine"
+    mkdir "$mine" 2>/dev/null || answer failed "$base cannot be written: is the disk full?"
+    { echo "$RUN" >"$mine/run"; } 2>/dev/null && echo "$WHO" >"$mine/who" && echo "$boot" >"$mine/boot" &&
+        echo "$$ $(started $$)" >"$mine/holder" && date +%s >"$mine/since" || {
+        rm -rf "$mine"
+        answer failed "$base cannot be written: is the disk full?"
+    }
+    tries=0
+    # A rename onto a directory that is not empty fails: that makes it a lock.
+    until take "$mine"; do
+        holder=$(cat "$base/lock/run" 2>/dev/null)
+        tries=$((tries + 1))
+        if [ "$holder" = "$RUN" ]; then
+            rm -rf "$mine"
+            break
+        fi
+        if [ "$tries" -gt 3 ] || [ -z "$holder" ] || is_alive "$holder"; then
+            rm -rf "$mine"
+            answer locked "run ${holder:-unknown} of $(cat "$base/lock/who" 2>/dev/null) holds this host"
+        fi
+        settle_dead "$holder"
+    done
+}
+
+take() { # DIRECTORY
+    [ ! -e "$base/lock" ] || return 1
+    mv -T "$1" "$base/lock" 2>/dev/null
+}
+
+unlock() {
+    if [ "$(cat "$base/lock/run" 2>/dev/null)" = "$RUN" ]; then rm -rf "$base/lock"; fi
+}
+
+# A run lives while its script runs, or its undo waits.
+is_alive() { # RUN
+    [ "$(cat "$base/lock/boot" 2>/dev/null)" = "$boot" ] || return 1
+    if { read -r pid since <"$base/lock/holder"; } 2>/dev/null && [ "$(started "$pid")" = "$since" ]; then
+        return 0
+    fi
+    managed && [ "$(manager show -p ActiveState --value -- "clawfleet-undo-$1.timer" 2>/dev/null)" = active ] && return 0
+    # Not armed, by the operator's wish: it is over when somebody says so.
+    set +f
+    for other in "$base/runs/$1"/*/unarmed; do
+        if [ -e "$other" ]; then
+            case $(cat "${other%/*}/state") in kept | undone | undo-broke) ;; *)
+                set -f
+                return 0
+                ;;
+            esac
+        fi
+    done
+    set -f
+    return 1
+}
+
+settle_dead() { # RUN
+    case $1 in '' | *[!0-9a-f-]*) return ;; esac
+    set +f
+    for other in "$base/runs/$1"/*/undo.sh; do
+        [ ! -f "$other" ] || sh "$other" now </dev/null >/dev/null 2>&1
+    done
+    set -f
+    [ "$(cat "$base/lock/run" 2>/dev/null)" != "$1" ] || rm -rf "$base/lock"
+}
+
+# planned_file PATH BEFORE AFTER MODE TEXT: what is done with it depends on the pass.
+planned_file() {
+    path=$1
+    count=$((count + 1))
+    [ -z "$problem" ] || return 0
+    parent=${path%/*}
+    staged=$parent/.${path##*/}.clawfleet-$RUN
+    case $mode in
+    look)
+        if ! why=$(sound_place "$path"); then
+            problem=failed problem_why=$why
+        elif [ "$(digest "$path")" != "$2" ]; then
+            problem=drifted problem_why="$path is no longer what the plan was made for"
+        fi
+        ;;
+    list)
+        if [ -d "$parent" ]; then made=no; else made=yes; fi
+        printf '%s\t%s\t%s\t%s\t%s\n' "$count" "$2" "$3" "$made" "$path" >>"$dir/manifest.new"
+        ;;
+    stage)
+        if [ "$2" != - ] && ! { cp -a "$path" "$dir/old.$count" && sync "$dir/old.$count"; } 2>/dev/null; then
+            problem=failed problem_why="a copy of $path cannot be kept in $dir: is the disk full?"
+            return 0
+        fi
+        [ "$3" != - ] || return 0
+        if [ "$SCOPE" = system ]; then rights=755; else rights=700; fi
+        [ -d "$parent" ] || why=$(mkdir -m "$rights" -p "$parent" 2>&1) || {
+            problem=failed problem_why="$parent cannot be made: $why"
+            return 0
+        }
+        rm -f "$staged"
+        if ! why=$({ printf '%s' "$5" >"$staged"; } 2>&1 && chmod "$4" "$staged" 2>&1) ||
+            [ "$(digest "$staged")" != "$3" ]; then
+            problem=failed problem_why="$parent cannot be written: ${why:-is the disk full?}"
+            return 0
+        fi
+        sync "$staged" 2>/dev/null || sync
+        ;;
+    esac
+}
+
+write_undo() {
+    {
+        echo '#!/bin/sh'
+        for name in RUN UNIT SCOPE units base run dir guard boot_target; do
+            eval "value=\$$name"
+            printf "%s='%s'\n" "$name" "$(printf '%s' "$value" | sed "s/'/'\\\\''/g")"
+        done
+        printf '%s' "$UNDO"
+    } >"$dir/undo.sh" 2>/dev/null && [ "$(tail -n 1 "$dir/undo.sh")" = 'exit 0' ] && sync "$dir" 2>/dev/null
+}
+
+# The undo waits in two places: a timer for as long as the host runs, and a service before the unit for when
+# it was restarted meanwhile.
+arm() {
+    [ -n "$ARM" ] || {
+        : >"$dir/unarmed"
+        return 0
+    }
+    why=$(
+        mkdir -p "$units" 2>&1 || exit
+        [ -d "$units/$boot_target.wants" ] || { : >"$run/made-wants" && mkdir "$units/$boot_target.wants"; } 2>&1 || exit
+        {
+            cat <"/dev/null"
+            printf '%s\n' '# Written by clawfleet for the time of a rollout; it removes itself.' '[Unit]' \
+                "Description=Undo of clawfleet run $RUN, which was not verified before the restart" \
+                "Before=$UNIT" "RequiresMountsFor=$base" '[Service]' 'Type=oneshot' \
+                "ExecStart=/bin/sh $dir/undo.sh boot" >"$units/$guard.service"
+        } 2>&1 || exit
+        chmod 644 "$units/$guard.service"
+        ln -s "../$guard.service" "$units/$boot_target.wants/$guard.service" 2>&1 || exit
+        sync "$units" 2>/dev/null
+    ) || true
+    [ -L "$units/$boot_target.wants/$guard.service" ] && [ -s "$units/$guard.service" ] ||
+        answer failed "the undo cannot be armed: ${why:-$units cannot be written}"
+    # While a user's manager does not run, none of its units do: the service alone is enough.
+    managed || return 0
+    if [ "$SCOPE" = system ]; then bus=--system; else bus=--user; fi
+    why=$(systemd-run $bus --quiet --collect --unit="$guard" --on-active="$ARM" --timer-property=AccuracySec=1s \
+        --description="Undo of clawfleet run $RUN" /bin/sh "$dir/undo.sh" timer 2>&1) ||
+        answer failed "the undo cannot be armed: $why"
+    [ "$(manager show -p ActiveState --value "$guard.timer" 2>/dev/null)" = active ] ||
+        answer failed "the undo cannot be armed: its timer is not active"
+}
+
+disarm_all() {
+    if managed; then manager stop "$guard.timer" >/dev/null 2>&1; fi
+    rm -f "$units/$guard.service" "$units/$boot_target.wants/$guard.service"
+    [ ! -e "$run/made-wants" ] || rmdir "$units/$boot_target.wants" 2>/dev/null
+    rm -f "$run/made-wants"
+    # Whoever read its files again meanwhile knows the service.
+    if managed && [ "$(manager show -p LoadState --value "$guard.service" 2>/dev/null)" = loaded ]; then
+        manager daemon-reload >/dev/null 2>&1
+    fi
+}
+
+# systemd's own word on the staged files. It also complains of what was there before, so only what is new counts.
+verify_staged() {
+    command -v systemd-analyze >/dev/null 2>&1 || return 0
+    managed || return 0
+    if [ "$SCOPE" = system ]; then scope=--system; else scope=--user; fi
+    fragment=$(property FragmentPath)
+    scratch=$dir/verify
+    mkdir "$scratch" "$scratch/$UNIT.d" || answer failed "$dir cannot be written: is the disk full?"
+    before=
+    if [ -f "$fragment" ]; then
+        cp "$fragment" "$scratch/$UNIT" || answer failed "$dir cannot be written: is the disk full?"
+        before=$(systemd-analyze $scope verify --no-pager "$scratch/$UNIT" 2>&1)
+    fi
+    count=0
+    mode=verify
+    while IFS=$tab read -r _ _ after _ path; do
+        case ${path##*/} in
+        "$UNIT") copy=$scratch/$UNIT ;;
+        *) copy=$scratch/$UNIT.d/${path##*/} ;;
+        esac
+        if [ "$after" = - ]; then
+            # A file that goes is masked, as it would be without it.
+            case $copy in *.d/*) ln -sf /dev/null "$copy" ;; esac
+        else
+            cp "${path%/*}/.${path##*/}.clawfleet-$RUN" "$copy" || answer failed "$dir cannot be written: is the disk full?"
+        fi
+    done <"$dir/manifest"
+    status=0
+    [ -f "$scratch/$UNIT" ] || {
+        rm -rf "$scratch"
+        return 0
+    }
+    after=$(systemd-analyze $scope verify --no-pager "$scratch/$UNIT" 2>&1) || status=$?
+    printf '%s\n' "$before" >"$scratch/before"
+    new=$(printf '%s\n' "$after" | grep -v -x -F -f "$scratch/before" | grep -F "$UNIT")
+    if [ -n "$new" ]; then
+        first=$(printf '%s\n' "$new" | head -n 3)
+        rm -rf "$scratch"
+        answer failed "systemd-analyze verify does not take the new files: $first"
+    fi
+    # Without a fragment there is nothing to compare with: its status decides.
+    if [ "$status" != 0 ] && ! [ -f "$fragment" ]; then
+        rm -rf "$scratch"
+        answer failed "systemd-analyze verify ends with $status: $(printf '%s' "$after" | head -n 3)"
+    fi
+    rm -rf "$scratch"
+}
+
+# --- apply ------------------------------------------------------------------------------------
+
+apply() {
+    case $(state) in
+    prepared) ;;
+    applied) answer applied "$(cat "$dir/main-pid" 2>/dev/null)" ;;
+    *) report ;;
+    esac
+    echo "$$ $(started $$)" >"$dir/applying"
+    [ ! -e "$dir/decision" ] || report
+    set_state applying
+    while IFS=$tab read -r _ before after _ path; do
+        [ ! -e "$dir/decision" ] || broke "its undo began"
+        [ "$(digest "$path")" = "$before" ] || broke "$path was changed by somebody else meanwhile"
+        staged=${path%/*}/.${path##*/}.clawfleet-$RUN
+        if [ "$after" = - ]; then
+            why=$(rm -f "$path" 2>&1) || broke "$path cannot be removed: $why"
+        else
+            why=$(mv -f "$staged" "$path" 2>&1) || broke "$path cannot be written: $why"
+        fi
+        sync "${path%/*}" 2>/dev/null
+        [ "$(digest "$path")" = "$after" ] || broke "$path is not what was written"
+    done <"$dir/manifest"
+    if managed; then
+        property MainPID >"$dir/main-pid"
+        why=$(manager daemon-reload 2>&1) || broke "systemd does not read its files again: $why"
+        if [ "$ENABLE" = yes ]; then
+            : >"$dir/enabled"
+            why=$(manager enable -- "$UNIT" 2>&1) || broke "the unit cannot be enabled: $why"
+        fi
+        if [ "$RESTART" = yes ]; then
+            : >"$dir/restarted"
+            manager reset-failed -- "$UNIT" >/dev/null 2>&1
+            set_state applied
+            # The manager does it: it dies neither with this session nor with the gateway.
+            why=$(manager --no-block restart -- "$UNIT" 2>&1) || broke "the unit cannot be restarted: $why"
+        fi
+    fi
+    set_state applied
+    rm -f "$dir/applying"
+    answer applied "$(cat "$dir/main-pid" 2>/dev/null)"
+}
+
+broke() {
+    rm -f "$dir/applying"
+    note "$1"
+    answer broke "$1"
+}
+
+# --- disarm, undo, look -----------------------------------------------------------------------
+
+disarm() {
+    [ "$(state)" = applied ] || report
+    if mkdir "$dir/decision" 2>/dev/null; then echo keep >"$dir/decision/what"; fi
+    [ "$(cat "$dir/decision/what" 2>/dev/null)" = keep ] || report
+    disarm_all
+    set_state kept
+    note kept
+    unlock
+    prune
+    report
+}
+
+# The files that newer runs replaced are kept, those of the oldest are not.
+prune() {
+    set +f
+    # shellcheck disable=SC2012
+    ls -1d "$base"/runs/[0-9]* 2>/dev/null | sort -r | tail -n +11 | while IFS= read -r old; do
+        rm -rf "$old"
+    done
+    set -f
+}
+
+undo() {
+    [ -f "$dir/undo.sh" ] || report
+    sh "$dir/undo.sh" now </dev/null >/dev/null 2>&1
+    report
+}
+
+# What the run's directory says of itself, and what systemd has in force.
+report() {
+    frame state "$(state)"
+    [ ! -s "$dir/broke" ] || printf 'why=%s\n' "$(one_line "$(cat "$dir/broke")")"
+    [ ! -s "$dir/main-pid" ] || printf 'main-pid=%s\n' "$(cat "$dir/main-pid")"
+    if managed && [ "$(manager show -p ActiveState --value "$guard.timer" 2>/dev/null)" = active ]; then echo armed=yes; fi
+    if [ -f "$dir/manifest" ]; then
+        while IFS=$tab read -r _ before after _ path; do
+            found=$(digest "$path")
+            case $found in
+            "$after") found=new ;;
+            "$before") found=old ;;
+            *) found=other ;;
+            esac
+            printf 'file=%s %s\n' "$found" "$path"
+        done <"$dir/manifest"
+    fi
+    if [ -n "$ASK" ] && managed; then
+        frame show
+        manager show -p "$ASK" -- "$UNIT" 2>/dev/null
+    fi
+    frame end
+    exit 0
+}
+
+main() {
+    places
+    case $STEP in
+    prepare) prepare ;;
+    apply) apply ;;
+    disarm) disarm ;;
+    undo) undo ;;
+    look) report ;;
+    esac
+}
+
+# Everything above is only defined until here: a script that arrives cut off does nothing.
+main </dev/null

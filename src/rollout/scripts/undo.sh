@@ -1,0 +1,161 @@
+# The undo of one unit in one run of clawfleet, kept on the host itself: it needs neither the bastion nor
+# the network. A timer runs it when nobody disarmed it in time, a service runs it when the host was
+# restarted meanwhile, and the controller runs it when something failed.
+# Its first argument says who asks: timer, boot or now. What it does can be done again at any point: it
+# may be ended in the middle.
+# Set before it: RUN UNIT SCOPE units base run dir guard boot_target.
+set -u
+set -f
+umask 077
+LC_ALL=C
+export LC_ALL
+trap '' HUP PIPE
+PATH="${PATH:-/usr/bin:/bin}:/usr/sbin:/usr/bin:/sbin:/bin"
+tab=$(printf '\t')
+[ "$SCOPE" = system ] || {
+    XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}
+    export XDG_RUNTIME_DIR
+}
+
+manager() { if [ "$SCOPE" = system ]; then systemctl "$@"; else systemctl --user "$@"; fi; }
+managed() { [ "$SCOPE" = system ] || [ -e "$XDG_RUNTIME_DIR/systemd/private" ]; }
+note() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*" >>"$dir/log" 2>/dev/null; }
+state() { cat "$dir/state" 2>/dev/null; }
+set_state() { echo "$1" >"$dir/state.new" && sync "$dir/state.new" 2>/dev/null; mv -f "$dir/state.new" "$dir/state"; }
+digest() {
+    if [ -L "$1" ]; then
+        echo link
+    elif [ -f "$1" ]; then
+        sum=$(sha256sum <"$1" 2>/dev/null) || sum=unreadable
+        echo "${sum%% *}"
+    elif [ -e "$1" ]; then
+        echo other
+    else
+        echo -
+    fi
+}
+started() {
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    stat=${stat##*) }
+    # shellcheck disable=SC2086
+    set -- $stat
+    shift 19
+    echo "$1"
+}
+# Whether the process that wrote this file still runs.
+works() { # FILE: pid and start
+    { read -r worker since <"$1"; } 2>/dev/null || return 1
+    [ "$(started "$worker")" = "$since" ]
+}
+
+# The one who decides first has decided: an undo, or that the new files stay.
+decided() {
+    if mkdir "$dir/decision" 2>/dev/null; then echo undo >"$dir/decision/what"; fi
+    decision=$(cat "$dir/decision/what" 2>/dev/null)
+    # The host went down between the two: nobody said that the files stay.
+    [ -n "$decision" ] || {
+        decision=undo
+        echo undo >"$dir/decision/what"
+    }
+    [ "$decision" = undo ]
+}
+
+# Files that were still being put in their places are left to whoever does it, or it is ended.
+wait_for_apply() {
+    tries=0
+    while works "$dir/applying" && [ "$tries" -lt 20 ]; do
+        sleep 0.5 2>/dev/null || sleep 1
+        tries=$((tries + 1))
+    done
+    if works "$dir/applying"; then kill -KILL "$worker" 2>/dev/null; fi
+}
+
+restore() {
+    broke=
+    [ -f "$dir/manifest" ] || return 0
+    while IFS=$tab read -r number before after made path; do
+        parent=${path%/*}
+        name=${path##*/}
+        rm -f "$parent/.$name.clawfleet-$RUN" "$parent/.$name.clawfleet-undo-$RUN"
+        case $(state) in preparing | prepared) : ;; *) restore_file ;; esac
+        [ "$made" = no ] || rmdir "$parent" 2>/dev/null
+    done <"$dir/manifest"
+}
+
+restore_file() {
+    found=$(digest "$path")
+    [ "$found" != "$before" ] || return 0
+    if [ "$found" != "$after" ]; then
+        broke="$path was changed by somebody else meanwhile, and is left as it is"
+        return 0
+    fi
+    if [ "$before" = - ]; then
+        rm -f "$path"
+    else
+        cp -a "$dir/old.$number" "$parent/.$name.clawfleet-undo-$RUN" &&
+            { sync "$parent/.$name.clawfleet-undo-$RUN" 2>/dev/null || sync; } &&
+            mv -f "$parent/.$name.clawfleet-undo-$RUN" "$path"
+    fi
+    sync "$parent" 2>/dev/null
+    found=$(digest "$path")
+    [ "$found" = "$before" ] || broke="$path could not be put back"
+}
+
+forget_boot() {
+    rm -f "$units/$guard.service" "$units/$boot_target.wants/$guard.service"
+    [ ! -e "$run/made-wants" ] || rmdir "$units/$boot_target.wants" 2>/dev/null
+}
+
+# What runs is changed back only where it was changed.
+run_again() {
+    managed || return 0
+    manager daemon-reload || broke="systemd does not read its files again"
+    [ ! -e "$dir/enabled" ] || manager disable -- "$UNIT" >/dev/null 2>&1
+    [ -e "$dir/restarted" ] || return 0
+    manager reset-failed -- "$UNIT" >/dev/null 2>&1
+    case $(cat "$dir/active" 2>/dev/null) in
+    active | activating | reloading) verb=restart ;;
+    *) verb=stop ;;
+    esac
+    # At boot the unit is started after this, by itself.
+    if [ "$why" = boot ]; then verb=none; fi
+    [ "$verb" = none ] || manager --no-block "$verb" -- "$UNIT" || broke="the unit does not $verb"
+    rm -f "$dir/restarted"
+}
+
+release() {
+    if [ "$(cat "$base/lock/run" 2>/dev/null)" = "$RUN" ]; then rm -rf "$base/lock"; fi
+}
+
+why=${1:-now}
+[ -d "$dir" ] || exit 0
+case $(state) in undone | undo-broke | kept) exit 0 ;; esac
+decided || exit 0
+if works "$dir/undoing"; then
+    # Somebody is at it: wait for the result.
+    tries=0
+    while works "$dir/undoing" && [ "$tries" -lt 120 ]; do
+        sleep 0.5 2>/dev/null || sleep 1
+        tries=$((tries + 1))
+    done
+    case $(state) in undone | undo-broke) exit 0 ;; esac
+fi
+echo "$$ $(started $$)" >"$dir/undoing"
+wait_for_apply
+note "undo ($why), from state $(state)"
+restore
+forget_boot
+run_again
+if [ -n "$broke" ]; then
+    echo "$broke" >"$dir/broke"
+    note "$broke"
+    set_state undo-broke
+else
+    set_state undone
+fi
+note "$(state)"
+rm -f "$dir/undoing"
+release
+# The timer last: stopping it may end this very process where the timer runs it.
+[ "$why" = timer ] || ! managed || manager stop "$guard.timer" >/dev/null 2>&1
+exit 0
