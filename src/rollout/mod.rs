@@ -1,1 +1,5 @@
 //! L1: the rollout as a pure machine: what is done next to a unit, and to the fleet.
+
+pub mod waves;
+
+pub use waves::{BatchSpec, Gate, MaxFail, waves};
