@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use base64ct::{Base64, Encoding as _};
-use sha2::{Digest as _, Sha256};
 
 use super::machine::{Answer, Record};
+use super::validate::digest;
 use crate::model::{Exposure, FileContent, RolloutEnd, sanitize};
 use crate::probe::{Frame, Frames, Nonce, split};
 
@@ -234,14 +234,6 @@ fn content(frame: &Frame<'_>) -> Result<FileContent, &'static str> {
         uid,
         gid,
     })
-}
-
-/// SHA-256 of a text, in hex, as `sha256sum` prints it.
-pub fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 fn shown(frame: &Frame<'_>) -> BTreeMap<String, String> {

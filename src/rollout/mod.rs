@@ -1,10 +1,14 @@
-//! L1: the rollout, pure: what is done next to a unit (`machine`), what is sent to a host for it and what its
-//! answers mean (`script`, `answer`).
+//! L1: the rollout, pure: what is done next to a unit (`machine`) and to the fleet (`waves`), what is sent to a
+//! host for it and what its answers mean (`script`, `answer`), and what a plan may say (`validate`).
 
 mod answer;
 mod machine;
 mod script;
+pub mod validate;
+pub mod waves;
 
-pub use answer::{FoundFile, StepAnswer, Survey, SurveyedFile, digest, parse_step, parse_survey};
+pub use answer::{FoundFile, StepAnswer, Survey, SurveyedFile, parse_step, parse_survey};
 pub use machine::{Action, Answer, Health, Input, Record, Terms, Way};
 pub use script::{StepRequest, SurveyRequest, step_script, survey_script};
+pub use validate::{digest, validate};
+pub use waves::{BatchSpec, Gate, MaxFail, waves};
