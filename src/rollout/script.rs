@@ -24,6 +24,23 @@ pub struct SurveyRequest<'a> {
     pub properties: &'a [String],
 }
 
+/// What is looked at, and whatever the planner needs to know of it afterwards.
+#[derive(Debug, Clone)]
+pub struct SurveyTarget {
+    /// The unit.
+    pub unit: String,
+    /// Whose manager it belongs to.
+    pub owner: UnitOwner,
+    /// The gateway's port.
+    pub port: u16,
+    /// The planned file, relative to the directory of units.
+    pub name: String,
+    /// Its text; `None` where nothing is to stand there.
+    pub text: Option<String>,
+    /// The properties to look at.
+    pub properties: Vec<String>,
+}
+
 /// A step of a rollout.
 #[derive(Debug, Clone, Copy)]
 pub struct StepRequest<'a> {

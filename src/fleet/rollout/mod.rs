@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use batches::{Between, Order, roll_out};
-pub use survey::{Planning, SurveyTarget, survey};
+pub use survey::{Planning, survey};
 
 use crate::model::{Facts, UnitPlan};
 use crate::rollout::Health;

@@ -8,29 +8,12 @@ use tokio::time::Instant;
 use crate::fleet::dispatcher::run_errand;
 use crate::fleet::worker::{AnyTransport, Errand, RunSecrets};
 use crate::fleet::{Cancel, Limits, remote};
-use crate::model::{Facts, FleetEvent, Host, HostObservation, Planned, UnitOwner};
-use crate::rollout::{self, Survey, SurveyRequest};
+use crate::model::{Facts, FleetEvent, Host, HostObservation, Planned};
+use crate::rollout::{self, Survey, SurveyRequest, SurveyTarget};
 use crate::ssh::Session;
 
 /// How long one look may take: systemd-analyze takes a second on a slow host.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// What is looked at, and whatever the planner needs to know of it afterwards.
-#[derive(Debug, Clone)]
-pub struct SurveyTarget {
-    /// The unit.
-    pub unit: String,
-    /// Whose manager it belongs to.
-    pub owner: UnitOwner,
-    /// The gateway's port.
-    pub port: u16,
-    /// The planned file, relative to the directory of units.
-    pub name: String,
-    /// Its text; `None` where nothing is to stand there.
-    pub text: Option<String>,
-    /// The properties to look at.
-    pub properties: Vec<String>,
-}
 
 /// Decides what is looked at and what follows from it.
 pub trait Planning: Send + Sync {

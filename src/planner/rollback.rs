@@ -1,0 +1,148 @@
+//! Plans that put back what a run replaced.
+
+use super::{refused, standing};
+use crate::model::{
+    Facts, FileChange, Host, Plan, Planned, RestartWhen, Standing, UnitPlan, UnitResult,
+};
+use crate::rollout::{Survey, SurveyTarget};
+use crate::unit::{self, InForce};
+
+/// A run that is taken back.
+#[derive(Debug)]
+pub struct Reversal {
+    /// What it planned.
+    pub plan: Plan,
+    /// How it ended; units that were not applied have nothing to take back.
+    pub results: Vec<UnitResult>,
+    /// When units are restarted.
+    pub restart: RestartWhen,
+}
+
+impl Reversal {
+    fn units<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = &'a UnitPlan> {
+        self.plan.units.iter().filter(|unit| unit.host == host.name)
+    }
+
+    /// Names what is looked at on a host, or why nothing is.
+    pub fn targets(&self, host: &Host) -> Vec<Result<SurveyTarget, Planned>> {
+        // Backwards: what was done last is taken back first.
+        let mut units: Vec<&UnitPlan> = self.units(host).collect();
+        units.reverse();
+        units
+            .into_iter()
+            .flat_map(|unit| unit.files.iter().rev().map(move |file| (unit, file)))
+            .map(|(unit, file)| {
+                let text = file.before.as_ref().map(|before| before.text.clone());
+                let after = file.after.as_ref().map(|after| after.text.as_str());
+                let settings = unit::settings(after.unwrap_or_default());
+                Ok(SurveyTarget {
+                    unit: unit.unit.clone(),
+                    owner: unit.owner.clone(),
+                    port: unit.port,
+                    name: relative(&unit.unit, &file.path),
+                    text,
+                    properties: unit::shown_names(&settings),
+                })
+            })
+            .collect()
+    }
+
+    /// Plans for one unit.
+    pub fn plan(
+        &self,
+        host: &Host,
+        facts: &Facts,
+        target: &SurveyTarget,
+        survey: Result<Survey, String>,
+    ) -> Planned {
+        let name = Some(target.unit.as_str());
+        let survey = match survey {
+            Ok(survey) => survey,
+            Err(why) => return refused(name, why, None),
+        };
+        let Some(done) = self
+            .units(host)
+            .find(|unit| unit.unit == target.unit && unit.owner == target.owner)
+        else {
+            return refused(name, "that run did not plan it", None);
+        };
+        let Some(file) = done
+            .files
+            .iter()
+            .find(|file| relative(&done.unit, &file.path) == target.name)
+        else {
+            return refused(name, "that run did not plan it", None);
+        };
+        if let Some(why) = survey.planned.unsound {
+            return refused(name, why, None);
+        }
+        let found = survey.planned.content;
+        let is = |content: &Option<crate::model::FileContent>| {
+            found.as_ref().map(|found| &found.digest)
+                == content.as_ref().map(|content| &content.digest)
+        };
+        if is(&file.before) {
+            return Planned::Nothing {
+                unit: target.unit.clone(),
+                why: "it is what it was before that run".into(),
+            };
+        }
+        if !is(&file.after) {
+            return refused(
+                name,
+                format!("{} was changed after that run", survey.planned.path),
+                Some("look at it and decide by hand; clawfleet overwrites no change that it does not know"),
+            );
+        }
+        let (standing, trouble) = standing(facts, &target.unit, &target.owner.scope());
+        let settings = unit::settings(
+            file.after
+                .as_ref()
+                .map(|after| after.text.as_str())
+                .unwrap_or_default(),
+        );
+        // What was brought by a restart goes with one.
+        let by_restart = settings.iter().any(|setting| {
+            unit::needs_restart(&setting.key)
+                && !matches!(unit::in_force(setting, &survey.shown), InForce::No { .. })
+        });
+        let wants = match self.restart {
+            RestartWhen::Never => false,
+            RestartWhen::IfChanged => by_restart,
+            RestartWhen::Always => true,
+        };
+        let mut notes = Vec::new();
+        let restart = wants && standing == Standing::Well && survey.managed;
+        if wants && !restart {
+            let why = trouble.unwrap_or_else(|| "it does not run".into());
+            notes.push(format!("not restarted: {why}"));
+        }
+        Planned::Change(Box::new(UnitPlan {
+            host: host.name.clone(),
+            unit: target.unit.clone(),
+            owner: target.owner.clone(),
+            port: target.port,
+            files: vec![FileChange {
+                path: survey.planned.path,
+                before: found,
+                after: file.before.clone(),
+            }],
+            settings: Vec::new(),
+            exposure: survey.exposure,
+            enable: false,
+            restart,
+            before: standing,
+            notes,
+        }))
+    }
+}
+
+/// A file's name below the directory of units.
+fn relative(unit: &str, path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    if name == unit {
+        name.to_owned()
+    } else {
+        format!("{unit}.d/{name}")
+    }
+}
