@@ -46,6 +46,7 @@ pub(super) struct RawScope {
     pub(super) vars: Pairs<serde_json::Value>,
     pub(super) service: RawService,
     pub(super) services: Option<Spanned<Vec<RawService>>>,
+    pub(super) harden: RawHarden,
     pub(super) expect: RawExpect,
     pub(super) thresholds: RawThresholds,
     pub(super) timeouts: RawTimeouts,
@@ -78,6 +79,15 @@ pub(super) struct RawSsh {
     pub(super) match_exec: Option<Spanned<YesNo>>,
     /// Any other keyword, as behind `ssh -o`.
     pub(super) options: Pairs<Scalar>,
+}
+
+/// How units are hardened.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHarden {
+    pub(super) profile: Option<Spanned<RawProfile>>,
+    pub(super) shape: Option<Spanned<RawShape>>,
+    pub(super) template_dir: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -190,6 +200,8 @@ words!(RawBecome { None = "none", Sudo = "sudo", Doas = "doas", Su = "su" });
 words!(RawTransport { Ssh = "ssh", Local = "local" });
 words!(RawRole { Gateway = "gateway", None = "none" });
 words!(RawPresence { Present = "present", Absent = "absent" });
+words!(RawProfile { Baseline = "baseline", Strict = "strict" });
+words!(RawShape { DropIn = "drop-in", Full = "unit" });
 words!(RawServiceScope { Auto = "auto", System = "system", User = "user" });
 
 /// A mapping in the file's order, each key with its place. A repeated key is the parser's error.

@@ -1,12 +1,13 @@
 //! A host from its merged settings.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::error::InventoryError;
 use super::resolve::{Entry, Resolver};
 use super::services::Merged;
 use super::settings::SettingValue;
-use crate::model::{Host, Thresholds, Timeouts, TransportKind};
+use crate::model::{Harden, Host, Shape, Thresholds, Timeouts, TransportKind};
 
 impl Resolver<'_> {
     /// Builds a host. The built-in layer sets every key that is read with a type.
@@ -43,6 +44,7 @@ impl Resolver<'_> {
             role: self.role(merged)?,
             service,
             more_services,
+            harden: self.harden(merged)?,
             expect: self.expect(merged)?,
             checks: Vec::new(),
             thresholds: Thresholds {
@@ -62,6 +64,31 @@ impl Resolver<'_> {
                 exec: values.time("timeouts.exec"),
                 host: values.time("timeouts.host"),
             },
+        })
+    }
+
+    /// How the host's units are hardened.
+    fn harden(&self, merged: &Merged) -> Result<Harden, InventoryError> {
+        let values = Values { merged };
+        let template_dir = match values.find("harden.template_dir") {
+            None => None,
+            Some(dir) => {
+                let dir = dir.to_string();
+                if dir.is_empty() || dir.chars().any(char::is_control) {
+                    return Err(InventoryError {
+                        hint: Some("leave it out to use the built-in templates".into()),
+                        ..self.bad_value(merged, "harden.template_dir", "is no directory")
+                    });
+                }
+                // What belongs to an inventory stands beside it, wherever the command is run.
+                let beside = Path::new(self.file).parent().unwrap_or(Path::new(""));
+                Some(beside.join(self.path(&dir)))
+            }
+        };
+        Ok(Harden {
+            profile: values.text("harden.profile"),
+            shape: Shape::parse(&values.text("harden.shape")).unwrap_or(Shape::DropIn),
+            template_dir,
         })
     }
 
@@ -122,5 +149,29 @@ impl Values<'_> {
         self.merged
             .iter()
             .filter_map(move |(key, (value, _))| Some((key.strip_prefix(prefix)?, value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::inventory::parse;
+
+    #[test]
+    fn a_relative_directory_of_templates_begins_at_the_inventory() {
+        let dir = |text: &str, file: &str| {
+            let text = format!("hosts: {{VM1: {{harden: {{template_dir: {text}}}}}}}");
+            let inventory = parse(&text, file, "/root").unwrap();
+            inventory.hosts[0].harden.template_dir.clone()
+        };
+        let is = |text, file, wanted: &str| {
+            assert_eq!(dir(text, file).as_deref(), Some(Path::new(wanted)))
+        };
+        is("own", "inventory.yaml", "own");
+        is("./own", "fleet/inventory.yaml", "fleet/./own");
+        is("own", "/etc/clawfleet/inventory.yaml", "/etc/clawfleet/own");
+        is("/own", "/etc/clawfleet/inventory.yaml", "/own");
+        is("~/own", "/etc/clawfleet/inventory.yaml", "/root/own");
     }
 }

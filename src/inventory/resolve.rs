@@ -50,7 +50,8 @@ impl Inventory {
     }
 }
 
-/// Reads an inventory. `file` is only used in messages; `home` replaces a leading `~` of paths.
+/// Reads an inventory. `file` is its path, for messages and for what stands beside it; `home` replaces
+/// a leading `~` of paths.
 ///
 /// # Errors
 /// The first fault, with its place where it has one.

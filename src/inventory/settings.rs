@@ -125,6 +125,12 @@ pub(super) fn settings_of(scope: &RawScope) -> Vec<Setting> {
         let value = SettingValue::Services(entries.collect());
         list.add("services", value, services);
     }
+    let harden = &scope.harden;
+    list.word("harden.profile", harden.profile.as_ref(), |word| {
+        word.word()
+    });
+    list.word("harden.shape", harden.shape.as_ref(), |word| word.word());
+    list.text("harden.template_dir", harden.template_dir.as_ref());
     let expect = &scope.expect;
     list.word("expect.gateway", expect.gateway.as_ref(), |word| {
         word.word()
@@ -269,6 +275,8 @@ pub(super) fn built_in() -> Vec<Setting> {
         ("service.port", SettingValue::Number(18_789)),
         ("service.health_path", text("/healthz")),
         ("service.tls", text("auto")),
+        ("harden.profile", text("baseline")),
+        ("harden.shape", text("drop-in")),
         ("thresholds.restarts_per_day", SettingValue::Number(50)),
         ("thresholds.failed_starts_per_hour", SettingValue::Number(5)),
         ("thresholds.http_timeout", seconds(5)),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -173,6 +174,54 @@ pub struct Timeouts {
     pub host: Duration,
 }
 
+/// The profiles that `harden` knows, the weaker one first.
+pub const PROFILES: [&str; 2] = ["baseline", "strict"];
+
+/// What `harden` writes for a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Shape {
+    /// A drop-in beside the unit's own file.
+    DropIn,
+    /// The unit's own file.
+    Full,
+}
+
+impl Shape {
+    /// Every shape.
+    pub const ALL: [Self; 2] = [Self::DropIn, Self::Full];
+
+    /// Returns its id.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::DropIn => "drop-in",
+            Self::Full => "unit",
+        }
+    }
+
+    /// Returns the shape with that id.
+    pub fn parse(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|shape| shape.id() == id)
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// How the units of a host are hardened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Harden {
+    /// One of [`PROFILES`].
+    pub profile: String,
+    /// What is written.
+    pub shape: Shape,
+    /// A directory of templates that take the places of the built-in ones of the same names. A
+    /// relative one begins at the inventory's directory.
+    pub template_dir: Option<PathBuf>,
+}
+
 /// One host, ready to be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
@@ -199,6 +248,8 @@ pub struct Host {
     pub service: ServiceSpec,
     /// More gateway services of the same host.
     pub more_services: Vec<ServiceSpec>,
+    /// How its units are hardened.
+    pub harden: Harden,
     /// What its gateways are expected to be.
     pub expect: Expect,
     /// The operator's own checks that run on it.

@@ -26,8 +26,8 @@ pub use facts::{
 };
 pub use finding::{CheckFailure, Class, Confidence, Evidence, Finding, Severity, Subject};
 pub use host::{
-    Become, BecomeHow, Host, Role, ScopeWanted, Secret, SecretSource, Secrets, ServiceSpec,
-    Thresholds, Timeouts, TlsWanted, TransportKind,
+    Become, BecomeHow, Harden, Host, PROFILES, Role, ScopeWanted, Secret, SecretSource, Secrets,
+    ServiceSpec, Shape, Thresholds, Timeouts, TlsWanted, TransportKind,
 };
 pub use http::{
     HttpAnswer, HttpError, HttpFacts, HttpRoute, ModelsAnswer, Readiness, WebSocketAnswer,

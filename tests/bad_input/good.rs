@@ -245,3 +245,21 @@ fn text_of_the_inventory_is_made_harmless_in_every_table() {
         }
     }
 }
+
+#[test]
+fn how_units_are_hardened_is_merged_and_shown() {
+    let desk = Desk::with(
+        "defaults: {harden: {profile: strict}}\ngroups:\n  g: {hosts: VM1, harden: {shape: unit}}\n\
+         hosts:\n  VM1: {harden: {template_dir: ./own}}\n  VM2: {}\n",
+    );
+    assert_set(&desk, "VM1", "harden.profile", "strict", "defaults, line 1");
+    assert_set(&desk, "VM1", "harden.shape", "unit", "group g, line 3");
+    assert_set(
+        &desk,
+        "VM1",
+        "harden.template_dir",
+        "./own",
+        "host VM1, line 5",
+    );
+    assert_set(&desk, "VM2", "harden.shape", "drop-in", "built in");
+}

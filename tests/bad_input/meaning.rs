@@ -170,3 +170,45 @@ fn group_names_that_no_selector_can_say_are_refused() {
         );
     }
 }
+
+#[test]
+fn a_profile_or_a_shape_that_does_not_exist_is_refused() {
+    let host = |text: &str| format!("hosts:\n  VM1: {{harden: {{{text}}}}}\n");
+    refuses(
+        &host("profile: strikt"),
+        "2:27",
+        &[
+            "`strikt` is none of baseline, strict",
+            "did you mean `strict`?",
+        ],
+    );
+    refuses(
+        &host("shape: dropin"),
+        "2:25",
+        &[
+            "`dropin` is none of drop-in, unit",
+            "did you mean `drop-in`?",
+        ],
+    );
+    refuses(
+        &host("templates: x"),
+        "2:18",
+        &[
+            "unknown key `templates`",
+            "known keys here: profile, shape, template_dir",
+        ],
+    );
+    refuses(
+        &host("template_dir: ''"),
+        "2:1",
+        &[
+            "`harden.template_dir: ` is no directory",
+            "built-in templates",
+        ],
+    );
+    refuses(
+        "defaults: {harden: strict}\nhosts: {VM1: {}}\n",
+        "1:20",
+        &[],
+    );
+}
