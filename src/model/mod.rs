@@ -12,6 +12,7 @@ mod observed;
 mod outcome;
 mod report;
 mod rollout;
+mod run;
 mod ssh;
 mod text;
 mod trust;
@@ -41,11 +42,12 @@ pub use rollout::{
     RolloutEnd, RolloutEvent, RolloutStep, RunId, SettingChange, Standing, UnitOwner, UnitPlan,
     UnitResult, count_ends,
 };
+pub use run::RunSummary;
 pub use ssh::{
     AddressFamily, Agent, Algorithms, AuthMethod, HostKeyPolicy, Identities, RekeyLimit, Route,
     SshFiles, SshOption, SshRequest, SshSettings, UnknownKey,
 };
-pub use text::{is_unsafe, sanitize, shorten};
+pub use text::{escape_json, is_unsafe, sanitize, shorten};
 pub use trust::{
     Agreement, Claim, KeyGroup, KeyKind, KeyStanding, OldKey, Says, ShownKey, Voice,
     compare_claims, group_keys,

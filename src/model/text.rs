@@ -38,6 +38,25 @@ pub fn is_unsafe(c: char) -> bool {
         )
 }
 
+/// Escapes what a terminal could obey and JSON allows raw in its strings (DEL, C1 controls, marks
+/// of writing direction), so that the values stay as they were and a terminal shows only text.
+pub fn escape_json(json: &str) -> String {
+    use std::fmt::Write as _;
+    json.chars()
+        .fold(String::with_capacity(json.len()), |mut out, c| {
+            // Line feeds are the printer's own: those in strings are escaped already.
+            if is_unsafe(c) && c != '\n' {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a String cannot fail.
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            } else {
+                out.push(c);
+            }
+            out
+        })
+}
+
 /// Shortens a text to that many characters.
 pub fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
     if text.chars().count() <= limit {

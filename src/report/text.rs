@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-pub(super) use crate::model::is_unsafe;
 pub use crate::model::{sanitize, shorten};
 
 /// Writes a span of time as people say it: `340 ms`, `2.4 s`, `5 min`, `5 d 10 h`.
