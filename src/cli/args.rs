@@ -1,6 +1,7 @@
 //! The command line as it is typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
@@ -12,7 +13,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "clawfleet", version, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 clean, 1 warnings (--fail-on), 2 critical findings, 3 hosts not observed,\n64 usage, 78 inventory at fault, 130 interrupted."
+    after_help = "Exit codes: 0 clean, 1 warnings (--fail-on), 2 critical findings, 3 hosts not observed,\n4 changes pending, 5 rolled back, 6 rollback failed or state unknown, 64 usage, 75 another run is at work,\n78 inventory or template at fault, 130 interrupted."
 )]
 pub(super) struct Args {
     /// Inventory file [default: ./inventory.yaml, then ~/.config/clawfleet/inventory.yaml, then
@@ -68,6 +69,12 @@ pub(super) enum When {
 pub(super) enum Command {
     /// Probe hosts and diagnose their gateways
     Check(CheckArgs),
+    /// Render hardened units, show what they change, push them and verify
+    Harden(HardenArgs),
+    /// Put back what a rollout replaced
+    Rollback(RollbackArgs),
+    /// Show what was done: the rollouts of this bastion
+    History(HistoryArgs),
     /// Make, list or explain the inventory
     #[command(subcommand)]
     Inventory(InventoryCommand),
@@ -129,6 +136,202 @@ pub(super) enum FailOn {
     Warning,
     /// Only critical findings
     Critical,
+}
+
+/// How connections are made.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct ReachArgs {
+    /// Sessions in flight
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) forks: u16,
+
+    /// Handshakes in flight, among the sessions
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) handshakes: u16,
+
+    #[command(flatten)]
+    pub(super) login: LoginArgs,
+}
+
+/// How a plan is carried out.
+#[derive(Debug, clap::Args)]
+pub(super) struct RolloutArgs {
+    /// Show what would change and change nothing; exit code 4 where something would
+    #[arg(long, conflicts_with_all = ["yes", "resume"])]
+    pub(super) check: bool,
+
+    /// Ask nothing: carry the whole plan out
+    #[arg(short, long)]
+    pub(super) yes: bool,
+
+    /// When units are restarted
+    #[arg(long, value_enum, default_value_t = RestartArg::IfChanged, value_name = "WHEN")]
+    pub(super) restart: RestartArg,
+
+    /// Sizes of batches, in hosts or percent of all; the last one repeats
+    #[arg(long, value_name = "SIZES", default_value = "1,10%,50%", value_parser = crate::rollout::BatchSpec::parse)]
+    pub(super) batch: crate::rollout::BatchSpec,
+
+    /// Spread each batch over the values of that label
+    #[arg(long, value_name = "LABEL")]
+    pub(super) spread: Option<String>,
+
+    /// How many hosts may fail, of all, in hosts or percent, before no further one is begun; hosts that
+    /// cannot be reached count
+    #[arg(long, value_name = "N", default_value = "0", value_parser = crate::rollout::MaxFail::parse)]
+    pub(super) max_fail: crate::rollout::MaxFail,
+
+    /// Wait so long between batches (30s, 5m), or `ask`
+    #[arg(long, value_name = "TIME", value_parser = Pause::parse)]
+    pub(super) pause: Option<Pause>,
+
+    /// How long a gateway has to be well, without a restart, until its change is kept
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = time)]
+    pub(super) settle: Duration,
+
+    /// How long a gateway may take to become well after a restart
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = time)]
+    pub(super) well_within: Duration,
+
+    /// After how long a host undoes by itself what nobody has confirmed
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
+    pub(super) undo_after: Duration,
+
+    /// Arm no undo on the hosts
+    #[arg(long, requires = "i_know_that_nothing_undoes_it")]
+    pub(super) no_arm: bool,
+
+    /// Consent to --no-arm
+    #[arg(long, requires = "no_arm")]
+    pub(super) i_know_that_nothing_undoes_it: bool,
+
+    #[command(flatten)]
+    pub(super) reach: ReachArgs,
+}
+
+/// Render hardened units, show what they change, push them and verify
+///
+/// Every host is looked at first, and nothing is written there. The changes are shown, hosts with the same
+/// diff once, and asked about. Then they are made batch by batch: each host arms its own undo, and only a
+/// fresh connection that found the gateway well disarms it. What fails is put back.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 all is applied or as wanted, 3 hosts were not looked at, 4 changes are pending (--check, or left out),\n5 a change failed and was undone, 6 an undo failed or a host's state is unknown, 64 there is no terminal to ask on\n(see --yes), 75 another run is at work, 78 an inventory or template is at fault."
+)]
+pub(super) struct HardenArgs {
+    /// Hosts to harden, as with `check`
+    #[arg(value_name = "SELECTOR", required_unless_present_any = ["plan", "resume", "list_profiles"])]
+    pub(super) selectors: Vec<String>,
+
+    /// What is written: baseline or strict [default: the inventory's harden.profile, else baseline]
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) profile: Option<String>,
+
+    /// A drop-in beside the unit, or a whole unit [default: the inventory's harden.shape, else drop-in]
+    #[arg(long, value_name = "SHAPE", value_parser = ["drop-in", "unit"])]
+    pub(super) shape: Option<String>,
+
+    /// A directory with templates that take the places of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub(super) template_dir: Option<PathBuf>,
+
+    /// Print the profiles and their variables
+    #[arg(long, exclusive = true)]
+    pub(super) list_profiles: bool,
+
+    /// Print the rendered files, and change nothing
+    #[arg(long, conflicts_with_all = ["check", "yes", "out", "plan", "resume"])]
+    pub(super) show: bool,
+
+    /// Keep the plan in a file, and change nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["yes", "plan", "resume"])]
+    pub(super) out: Option<PathBuf>,
+
+    /// Carry out a plan that was kept; hosts that changed since are left alone
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["selectors", "resume"])]
+    pub(super) plan: Option<PathBuf>,
+
+    /// Go on with a run: what failed in it or was not attempted
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "last", conflicts_with = "selectors")]
+    pub(super) resume: Option<String>,
+
+    #[command(flatten)]
+    pub(super) rollout: RolloutArgs,
+}
+
+/// Put back what a rollout replaced
+///
+/// It goes the same way as `harden`: looked at, shown, asked about, batch by batch, armed and verified. What
+/// somebody changed after that rollout is left as it is.
+#[derive(Debug, clap::Args)]
+pub(super) struct RollbackArgs {
+    /// The run, as `history --rollouts` names it, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub(super) run: String,
+
+    /// Only these hosts of it
+    #[arg(value_name = "SELECTOR")]
+    pub(super) selectors: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) rollout: RolloutArgs,
+}
+
+/// Show what was done: the rollouts of this bastion
+#[derive(Debug, clap::Args)]
+pub(super) struct HistoryArgs {
+    /// The rollouts, newest first
+    #[arg(long, required = true)]
+    pub(super) rollouts: bool,
+
+    /// One of them in full
+    #[arg(value_name = "RUN")]
+    pub(super) run: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum RestartArg {
+    /// Never; what needs a restart waits for the next one
+    Never,
+    /// Where a setting changes that only a restart brings to a running gateway
+    IfChanged,
+    /// Wherever something changes
+    Always,
+}
+
+/// What happens between two batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    Ask,
+    For(Duration),
+}
+
+impl Pause {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "ask" => Ok(Self::Ask),
+            text => time(text).map(Self::For),
+        }
+    }
+}
+
+/// Reads a length of time: `90s`, `5m`, `1h`, `250ms`.
+fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len()),
+    );
+    let ms: u64 = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("a time is written like 30s, 5m or 1h".into()),
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "a time is written like 30s, 5m or 1h")?;
+    Ok(Duration::from_millis(number.saturating_mul(ms)))
 }
 
 #[derive(Debug, Subcommand)]

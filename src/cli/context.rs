@@ -86,6 +86,11 @@ impl Context {
         }
     }
 
+    /// Where runs are kept.
+    pub(super) fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
     /// Writes to stdout.
     pub(super) fn print(&self, text: &str) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();

@@ -27,6 +27,17 @@ pub(super) enum CliError {
         /// What helps.
         hint: Option<String>,
     },
+    /// A plan, a template or a run is at fault.
+    #[error("{message}")]
+    Plan {
+        /// What is wrong.
+        message: String,
+        /// What helps.
+        hint: Option<String>,
+    },
+    /// Another run is at work.
+    #[error("{0}")]
+    Locked(String),
     /// Something of this machine failed.
     #[error("{0}")]
     Machine(String),
@@ -38,7 +49,10 @@ pub(super) enum CliError {
 impl CliError {
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Inventory(_) | Self::SshConfig(_) | Self::NoInventory(_) => Exit::Config,
+            Self::Inventory(_) | Self::SshConfig(_) | Self::NoInventory(_) | Self::Plan { .. } => {
+                Exit::Config
+            }
+            Self::Locked(_) => Exit::Locked,
             Self::Select(_) | Self::Usage { .. } => Exit::Usage,
             Self::Machine(_) => Exit::Software,
             Self::OutputClosed => Exit::Clean,
@@ -53,7 +67,10 @@ impl CliError {
                 "`clawfleet inventory init` writes a commented example; `-i FILE` names another place",
             ),
             Self::Select(error) => error.hint.as_deref(),
-            Self::Usage { hint, .. } => hint.as_deref(),
+            Self::Usage { hint, .. } | Self::Plan { hint, .. } => hint.as_deref(),
+            Self::Locked(_) => {
+                Some("wait for it, or stop it there; `clawfleet history --rollouts` lists runs")
+            }
             Self::Machine(_) | Self::OutputClosed => None,
         }
     }

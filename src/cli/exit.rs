@@ -16,8 +16,16 @@ pub enum Exit {
     Critical,
     /// Hosts were not observed.
     NotObserved,
+    /// Changes are pending.
+    Pending,
+    /// A rollout failed on some host, and was rolled back there.
+    RolledBack,
+    /// A rollback failed, or a host's state is unknown.
+    UnknownState,
     /// Wrong usage.
     Usage,
+    /// Another run holds the lock.
+    Locked,
     /// The program itself failed.
     Software,
     /// The inventory, the configuration or a template is at fault.
@@ -34,6 +42,10 @@ impl Exit {
             Self::Warnings => 1,
             Self::Critical => 2,
             Self::NotObserved => 3,
+            Self::Pending => 4,
+            Self::RolledBack => 5,
+            Self::UnknownState => 6,
+            Self::Locked => 75,
             Self::Usage => 64,
             // EX_SOFTWARE of sysexits(3): outside the contract's table, for what should not happen.
             Self::Software => 70,

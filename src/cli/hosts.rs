@@ -12,11 +12,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::args::{HostsCommand, TrustArgs};
-use super::check::ask_passphrase;
 use super::context::Context;
 use super::enrolment::Batches;
 use super::error::CliError;
 use super::exit::Exit;
+use super::ground::ask_passphrase;
 use super::vouch::{Heard, Sources};
 use super::{connection, secrets};
 use crate::inventory::Inventory;

@@ -136,6 +136,17 @@ pub(super) fn own_home() -> Option<PathBuf> {
         .filter(|home| home.is_absolute())
 }
 
+/// Returns who runs this and where: `user@bastion`. Behind sudo it is whoever called sudo.
+pub(super) fn who() -> String {
+    let user = user_name(rustix::process::getuid().as_raw());
+    let name = std::env::var("SUDO_USER")
+        .ok()
+        .filter(|name| user == "root" && !name.is_empty())
+        .unwrap_or(user);
+    let uname = rustix::system::uname();
+    format!("{name}@{}", uname.nodename().to_string_lossy())
+}
+
 fn user_name(uid: u32) -> String {
     let number = uid.to_string();
     passwd(|fields| fields.get(2) == Some(&number.as_str()))

@@ -3,15 +3,23 @@
 mod args;
 mod beside;
 mod check;
+mod confirm;
 mod connection;
 mod context;
 mod enrolment;
 mod error;
 mod exit;
 mod explain;
+mod ground;
+mod harden;
+mod history;
 mod hosts;
 mod inventory;
+mod journal;
 mod machine;
+mod plan_views;
+mod rollback;
+mod rollout;
 mod secrets;
 mod vouch;
 
@@ -41,6 +49,9 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let context = Context::new(&args);
     let result = match &args.command {
         Command::Check(check) => check::run(&context, check),
+        Command::Harden(harden) => harden::run(&context, harden),
+        Command::Rollback(rollback) => rollback::run(&context, rollback),
+        Command::History(history) => history::run(&context, history),
         Command::Inventory(inventory) => inventory::run(&context, inventory),
         Command::Hosts(hosts) => hosts::run(&context, hosts),
         Command::Explain(explain) => explain::run(&context, explain),

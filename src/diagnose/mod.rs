@@ -56,6 +56,11 @@ pub fn diagnose(host: &Host, facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// Returns the version of the package that a gateway is started from, where it was found.
+pub fn installed_version(facts: &Facts, gateway: &Gateway) -> Option<String> {
+    lasting::package_of(facts, gateway).map(|package| package.version.clone())
+}
+
 /// Judges one gateway of a host.
 fn of_gateway(host: &Host, facts: &Facts, gateway: &Gateway) -> Vec<Finding> {
     let ownership = Ownership::of(facts, gateway);

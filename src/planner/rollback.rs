@@ -1,19 +1,15 @@
 //! Plans that put back what a run replaced.
 
 use super::{refused, standing};
-use crate::model::{
-    Facts, FileChange, Host, Plan, Planned, RestartWhen, Standing, UnitPlan, UnitResult,
-};
+use crate::model::{Facts, FileChange, Host, Plan, Planned, RestartWhen, Standing, UnitPlan};
 use crate::rollout::{Survey, SurveyTarget};
 use crate::unit::{self, InForce};
 
 /// A run that is taken back.
 #[derive(Debug)]
 pub struct Reversal {
-    /// What it planned.
+    /// What it planned, without the units that it did not change.
     pub plan: Plan,
-    /// How it ended; units that were not applied have nothing to take back.
-    pub results: Vec<UnitResult>,
     /// When units are restarted.
     pub restart: RestartWhen,
 }
@@ -91,7 +87,9 @@ impl Reversal {
             return refused(
                 name,
                 format!("{} was changed after that run", survey.planned.path),
-                Some("look at it and decide by hand; clawfleet overwrites no change that it does not know"),
+                Some(
+                    "look at it and decide by hand; clawfleet overwrites no change that it does not know",
+                ),
             );
         }
         let (standing, trouble) = standing(facts, &target.unit, &target.owner.scope());

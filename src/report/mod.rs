@@ -6,7 +6,9 @@ mod fold;
 mod hosts_view;
 mod inventory_view;
 mod json;
+mod plan_view;
 mod progress;
+mod rollout_view;
 mod style;
 mod table;
 mod text;
@@ -17,7 +19,25 @@ pub use checks_view::{checks_json, checks_table, explain_check};
 pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_hosts};
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
 pub use json::{render_json, schema};
+pub use plan_view::{
+    PlanGroup, PlanReport, groups as plan_groups, render_group, render_group_details, render_plan,
+    render_plan_head,
+};
 pub use progress::Progress;
+pub use rollout_view::{RolloutLines, RolloutReport, render_rollout, render_runs};
 pub use style::Style;
 pub use table::{View, render_table};
 pub use text::{sanitize, shorten};
+
+/// stub
+pub fn render_plan_json(_: &PlanReport<'_>) -> Result<String, String> {
+    Err("stub".into())
+}
+/// stub
+pub fn render_rollout_json(_: &RolloutReport<'_>) -> Result<String, String> {
+    Err("stub".into())
+}
+/// stub
+pub fn render_runs_json(_: &[crate::model::RunSummary]) -> Result<String, String> {
+    Err("stub".into())
+}

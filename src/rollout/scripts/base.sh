@@ -46,6 +46,7 @@ places() {
     run=$base/runs/$RUN
     dir=$run/$UNIT
     guard=clawfleet-undo-$RUN
+    boot_guard=clawfleet-undo-at-boot-$RUN
 }
 
 manager() { # ARGS: systemctl of the unit's own manager

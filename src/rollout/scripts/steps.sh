@@ -183,7 +183,7 @@ planned_file() {
 write_undo() {
     {
         echo '#!/bin/sh'
-        for name in RUN UNIT SCOPE units base run dir guard boot_target; do
+        for name in RUN UNIT SCOPE units base run dir guard boot_guard boot_target; do
             eval "value=\$$name"
             printf "%s='%s'\n" "$name" "$(printf '%s' "$value" | sed "s/'/'\\\\''/g")"
         done
@@ -206,13 +206,13 @@ arm() {
             printf '%s\n' '# Written by clawfleet for the time of a rollout; it removes itself.' '[Unit]' \
                 "Description=Undo of clawfleet run $RUN, which was not verified before the restart" \
                 "Before=$UNIT" "RequiresMountsFor=$base" '[Service]' 'Type=oneshot' \
-                "ExecStart=/bin/sh $dir/undo.sh boot" >"$units/$guard.service"
+                "ExecStart=/bin/sh $dir/undo.sh boot" >"$units/$boot_guard.service"
         } 2>&1 || exit
-        chmod 644 "$units/$guard.service"
-        ln -s "../$guard.service" "$units/$boot_target.wants/$guard.service" 2>&1 || exit
+        chmod 644 "$units/$boot_guard.service"
+        ln -s "../$boot_guard.service" "$units/$boot_target.wants/$boot_guard.service" 2>&1 || exit
         sync "$units" 2>/dev/null
     ) || true
-    [ -L "$units/$boot_target.wants/$guard.service" ] && [ -s "$units/$guard.service" ] ||
+    [ -L "$units/$boot_target.wants/$boot_guard.service" ] && [ -s "$units/$boot_guard.service" ] ||
         answer failed "the undo cannot be armed: ${why:-$units cannot be written}"
     # While a user's manager does not run, none of its units do: the service alone is enough.
     managed || return 0
@@ -226,11 +226,11 @@ arm() {
 
 disarm_all() {
     if managed; then manager stop "$guard.timer" >/dev/null 2>&1; fi
-    rm -f "$units/$guard.service" "$units/$boot_target.wants/$guard.service"
+    rm -f "$units/$boot_guard.service" "$units/$boot_target.wants/$boot_guard.service"
     [ ! -e "$run/made-wants" ] || rmdir "$units/$boot_target.wants" 2>/dev/null
     rm -f "$run/made-wants"
     # Whoever read its files again meanwhile knows the service.
-    if managed && [ "$(manager show -p LoadState --value "$guard.service" 2>/dev/null)" = loaded ]; then
+    if managed && [ "$(manager show -p LoadState --value "$boot_guard.service" 2>/dev/null)" = loaded ]; then
         manager daemon-reload >/dev/null 2>&1
     fi
 }

@@ -3,7 +3,7 @@
 # restarted meanwhile, and the controller runs it when something failed.
 # Its first argument says who asks: timer, boot or now. What it does can be done again at any point: it
 # may be ended in the middle.
-# Set before it: RUN UNIT SCOPE units base run dir guard boot_target.
+# Set before it: RUN UNIT SCOPE units base run dir guard boot_guard boot_target.
 set -u
 set -f
 umask 077
@@ -102,7 +102,7 @@ restore_file() {
 }
 
 forget_boot() {
-    rm -f "$units/$guard.service" "$units/$boot_target.wants/$guard.service"
+    rm -f "$units/$boot_guard.service" "$units/$boot_target.wants/$boot_guard.service"
     [ ! -e "$run/made-wants" ] || rmdir "$units/$boot_target.wants" 2>/dev/null
 }
 

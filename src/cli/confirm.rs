@@ -1,0 +1,151 @@
+//! Questions on the terminal. Each distinct change is asked about once.
+
+use std::collections::BTreeSet;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use super::context::Context;
+use super::error::CliError;
+use super::rollout::Draft;
+use crate::model::Planned;
+use crate::model::nodeset;
+use crate::report::{
+    PlanGroup, PlanReport, plan_groups, render_group, render_group_details, render_plan_head,
+};
+
+/// What the operator wants.
+pub(super) enum Choice {
+    /// To go on with what is left in the draft.
+    Go {
+        /// How many units were left out.
+        declined: usize,
+    },
+    /// Nothing at all.
+    Quit,
+}
+
+/// Whether there is somebody to ask.
+pub(super) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks about each distinct change; what is not agreed to is taken out of the draft.
+pub(super) async fn ask(context: &Context, draft: &mut Draft) -> Result<Choice, CliError> {
+    let view = context.stderr_view();
+    let report = draft.report();
+    let groups = plan_groups(&report);
+    context.show(&render_plan_head(&report, view));
+    let mut agreed: BTreeSet<usize> = BTreeSet::new();
+    let mut all = false;
+    for group in &groups {
+        context.show(&render_group(&report, group, view));
+        if all {
+            agreed.extend(&group.entries);
+            continue;
+        }
+        let mut entries = group.entries.clone();
+        loop {
+            let question = format!(
+                "\nChange {}? [y]es, [n]o, [a]ll that follow, [d]etails, [e]dit the hosts, [q]uit: ",
+                names(draft, &entries)
+            );
+            let Some(answer) = line(question).await else {
+                return Ok(Choice::Quit);
+            };
+            match answer.trim() {
+                "y" | "yes" => {
+                    agreed.extend(&entries);
+                    break;
+                }
+                "n" | "no" => break,
+                "a" | "all" => {
+                    agreed.extend(&entries);
+                    all = true;
+                    break;
+                }
+                "q" | "quit" => return Ok(Choice::Quit),
+                "d" | "details" => {
+                    let part = PlanGroup {
+                        entries: entries.clone(),
+                        ..group.clone()
+                    };
+                    context.show(&render_group_details(&report, &part, view));
+                }
+                "e" | "edit" => {
+                    let Some(text) = line("Which of them (e.g. VM[151-153]): ".into()).await else {
+                        return Ok(Choice::Quit);
+                    };
+                    match chosen(draft, &group.entries, text.trim()) {
+                        Ok(left) => entries = left,
+                        Err(why) => context.show(&format!("{why}\n")),
+                    }
+                }
+                _ => context.show("Please answer with one of these letters.\n"),
+            }
+        }
+    }
+    let planned = draft.plan.units.len();
+    let mut index = 0;
+    let mut kept = Vec::new();
+    for (at, (_, planned)) in draft.entries.iter().enumerate() {
+        if let Planned::Change(unit) = planned {
+            if agreed.contains(&at) {
+                kept.push(unit.as_ref().clone());
+            }
+            index += 1;
+        }
+    }
+    debug_assert_eq!(index, planned, "a plan has the changes of its entries");
+    draft.plan.units = kept;
+    Ok(Choice::Go {
+        declined: planned - draft.plan.units.len(),
+    })
+}
+
+fn names(draft: &Draft, entries: &[usize]) -> String {
+    nodeset::fold(
+        entries
+            .iter()
+            .filter_map(|index| draft.entries.get(*index))
+            .map(|(name, _)| name.as_str()),
+    )
+}
+
+/// The entries of a group that a node set names.
+fn chosen(draft: &Draft, entries: &[usize], text: &str) -> Result<Vec<usize>, String> {
+    let wanted: BTreeSet<String> = nodeset::expand(text)
+        .map_err(|error| format!("{text}: {error}"))?
+        .into_iter()
+        .collect();
+    let of = |index: &usize| draft.entries.get(*index).map(|(name, _)| name.clone());
+    let here: BTreeSet<String> = entries.iter().filter_map(of).collect();
+    if let Some(stranger) = wanted.iter().find(|name| !here.contains(*name)) {
+        return Err(format!("{stranger} is not among {}", names(draft, entries)));
+    }
+    Ok(entries
+        .iter()
+        .copied()
+        .filter(|index| of(index).is_some_and(|name| wanted.contains(&name)))
+        .collect())
+}
+
+/// Asks a question that is answered with yes or no; everything else is no.
+pub(super) async fn yes_or_no(question: String) -> bool {
+    let answer = line(format!("{question} [y/N] ")).await;
+    answer.is_some_and(|answer| matches!(answer.trim(), "y" | "yes"))
+}
+
+/// Reads a line; `None` where there is nobody any more.
+async fn line(question: String) -> Option<String> {
+    // The connections of the run live on meanwhile.
+    tokio::task::spawn_blocking(move || {
+        let mut stderr = io::stderr();
+        stderr.write_all(question.as_bytes()).ok()?;
+        stderr.flush().ok()?;
+        let mut text = String::new();
+        let read = io::stdin().lock().read_line(&mut text).ok()?;
+        (read > 0).then_some(text)
+    })
+    .await
+    .ok()
+    .flatten()
+}
