@@ -157,7 +157,7 @@ pub(super) struct ReachArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct RolloutArgs {
     /// Show what would change and change nothing; exit code 4 where something would
-    #[arg(long, conflicts_with_all = ["yes", "resume"])]
+    #[arg(long, conflicts_with = "yes")]
     pub(super) check: bool,
 
     /// Ask nothing: carry the whole plan out

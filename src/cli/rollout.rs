@@ -47,7 +47,7 @@ impl Draft {
         let plan = Plan {
             schema: "clawfleet.plan/1".into(),
             run: run_id(now)?,
-            made_at: now.to_string(),
+            made_at: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             made_by: machine::who(),
             inventory: inventory.display().to_string(),
             purpose,
