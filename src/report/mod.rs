@@ -6,7 +6,9 @@ mod fold;
 mod hosts_view;
 mod inventory_view;
 mod json;
+mod plan_view;
 mod progress;
+mod rollout_view;
 mod style;
 mod table;
 mod text;
@@ -16,8 +18,14 @@ mod words;
 pub use checks_view::{checks_json, checks_table, explain_check};
 pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_hosts};
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
-pub use json::{render_json, schema};
+pub use json::{
+    plan_schema, render_json, render_plan_json, render_rollout_json, rollout_schema, schema,
+};
+pub use plan_view::{
+    PlanGroup, PlanReport, groups, render_group, render_group_details, render_plan,
+};
 pub use progress::Progress;
+pub use rollout_view::{RolloutLines, RolloutReport, render_rollout, render_runs};
 pub use style::Style;
 pub use table::{View, render_table};
 pub use text::{sanitize, shorten};

@@ -30,6 +30,21 @@ impl Style {
         self.paint("2", text)
     }
 
+    /// A line that is there only afterwards.
+    pub(super) fn added(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    /// A line that is there only before.
+    pub(super) fn removed(self, text: &str) -> String {
+        self.paint("31", text)
+    }
+
+    /// Where in a file a part of a diff stands.
+    pub(super) fn hunk(self, text: &str) -> String {
+        self.paint("36", text)
+    }
+
     fn paint(self, code: &str, text: &str) -> String {
         match self {
             Self::Plain => text.to_owned(),
@@ -38,7 +53,12 @@ impl Style {
     }
 
     pub(super) fn verdict_cell(self, verdict: Verdict) -> Cell {
-        let cell = Cell::new(verdict.id());
+        self.word_cell(verdict, verdict.id())
+    }
+
+    /// A cell with a word of its own in a verdict's colour.
+    pub(super) fn word_cell(self, verdict: Verdict, word: &str) -> Cell {
+        let cell = Cell::new(word);
         match (self, verdict) {
             (Self::Plain, _) => cell,
             (_, Verdict::Ok) => cell.fg(Color::Green),

@@ -267,7 +267,11 @@ fn range(of: Option<(u32, u32)>, unit: &str) -> String {
 /// The node set of some hosts, shortened unless everything is wanted. A set is only ever cut at a
 /// comma and its bracket closed again, so that what is shown are names of these hosts.
 fn host_names(report: &Report, of: &[usize], view: View) -> String {
-    let names = fold::names(&report.hosts, of);
+    shortened(fold::names(&report.hosts, of), of.len(), view)
+}
+
+/// A node set of that many names, as [`host_names`] has it.
+pub(super) fn shortened(names: String, of: usize, view: View) -> String {
     if view.verbose || names.chars().count() <= MAX_NAMES {
         return names;
     }
@@ -288,11 +292,11 @@ fn host_names(report: &Report, of: &[usize], view: View) -> String {
         ),
         None => ("", "…"),
     };
-    format!("{shown}{close} ({} in all, -v shows them)", of.len())
+    format!("{shown}{close} ({of} in all, -v shows them)")
 }
 
 /// Breaks a node set at its commas, for a narrow cell.
-fn break_names(names: &str, width: usize) -> String {
+pub(super) fn break_names(names: &str, width: usize) -> String {
     let mut out = String::new();
     let mut column = 0;
     for part in names.split_inclusive([',', ' ']) {
@@ -404,7 +408,7 @@ fn paragraph(out: &mut String, report: &Report, members: &[usize], lines: &[Stri
     }
 }
 
-fn wrapped(out: &mut String, line: &str, view: View) {
+pub(super) fn wrapped(out: &mut String, line: &str, view: View) {
     let parts = wrap(line, usize::from(view.width).saturating_sub(6));
     for (place, part) in parts.iter().enumerate() {
         let indent = if place == 0 { "    " } else { "      " };
@@ -449,7 +453,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// A word in parts of at most that width; never none.
-fn broken(word: &str, width: usize) -> Vec<String> {
+pub(super) fn broken(word: &str, width: usize) -> Vec<String> {
     use unicode_width::UnicodeWidthChar as _;
     let mut parts = vec![String::new()];
     let mut column = 0;

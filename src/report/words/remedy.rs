@@ -362,6 +362,6 @@ fn host_command(host: &HostReport, script: &str) -> String {
 }
 
 /// Quotes a word for a shell. What cannot be quoted (a NUL) is not shown as a command.
-fn quote(word: &str) -> String {
+pub(in crate::report) fn quote(word: &str) -> String {
     shlex::try_quote(word).map_or_else(|_| "''".to_owned(), Cow::into_owned)
 }
