@@ -1,19 +1,28 @@
-//! The JSON Schema that is checked in is the one that the program writes by.
+//! The JSON Schemas that are checked in are those that the program writes by.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[test]
-fn the_schema_is_up_to_date() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/docs/schema/report.schema.json"
-    );
-    let schema = clawfleet::report::schema().unwrap();
+use clawfleet::report::{plan_schema, rollout_schema, schema};
+
+fn is_up_to_date(name: &str, schema: &str) {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schema");
+    let path = format!("{dir}/{name}.schema.json");
     if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        std::fs::write(path, &schema).unwrap();
+        std::fs::write(&path, schema).unwrap();
     }
     let checked_in = std::fs::read_to_string(path).unwrap();
     assert_eq!(
         checked_in, schema,
         "run `UPDATE_SCHEMA=1 cargo test --test schema` and read the difference"
     );
+}
+
+#[test]
+fn the_schema_is_up_to_date() {
+    is_up_to_date("report", &schema().unwrap());
+}
+
+#[test]
+fn the_schemas_of_plans_and_rollouts_are_up_to_date() {
+    is_up_to_date("plan-report", &plan_schema().unwrap());
+    is_up_to_date("rollout", &rollout_schema().unwrap());
 }

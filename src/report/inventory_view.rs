@@ -130,9 +130,23 @@ pub(super) fn bare_table(view: View) -> Table {
 
 pub(super) fn finish(table: &Table) -> String {
     table.lines().fold(String::new(), |mut text, line| {
-        // The blank on the left is the table's own; those of a cell that goes on below are not.
-        text.push_str(line.strip_prefix(' ').unwrap_or(&line).trim_end());
+        text.push_str(without_first_blank(&line).trim_end());
         text.push('\n');
         text
     })
+}
+
+/// The blank on the left is the table's own; those of a cell that goes on below are not. In a
+/// coloured cell it comes after the colour.
+fn without_first_blank(line: &str) -> std::borrow::Cow<'_, str> {
+    let colour = match line.split_once('m') {
+        Some((colour, _)) if line.starts_with('\u{1b}') => colour.len() + 1,
+        _ => 0,
+    };
+    match line.split_at_checked(colour) {
+        Some((colour, rest)) if !colour.is_empty() => {
+            format!("{colour}{}", rest.strip_prefix(' ').unwrap_or(rest)).into()
+        }
+        _ => line.strip_prefix(' ').unwrap_or(line).into(),
+    }
 }

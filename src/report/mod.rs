@@ -18,7 +18,10 @@ mod words;
 pub use checks_view::{checks_json, checks_table, explain_check};
 pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_hosts};
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
-pub use json::{render_json, schema};
+pub use json::{
+    plan_schema, render_json, render_plan_json, render_rollout_json, render_runs_json,
+    rollout_schema, schema,
+};
 pub use plan_view::{
     PlanGroup, PlanReport, groups as plan_groups, render_group, render_group_details, render_plan,
     render_plan_head,
@@ -28,16 +31,3 @@ pub use rollout_view::{RolloutLines, RolloutReport, render_rollout, render_runs}
 pub use style::Style;
 pub use table::{View, render_table};
 pub use text::{sanitize, shorten};
-
-/// stub
-pub fn render_plan_json(_: &PlanReport<'_>) -> Result<String, String> {
-    Err("stub".into())
-}
-/// stub
-pub fn render_rollout_json(_: &RolloutReport<'_>) -> Result<String, String> {
-    Err("stub".into())
-}
-/// stub
-pub fn render_runs_json(_: &[crate::model::RunSummary]) -> Result<String, String> {
-    Err("stub".into())
-}

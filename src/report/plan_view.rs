@@ -9,7 +9,7 @@ use super::View;
 use super::fold::group_by;
 use super::inventory_view::{bare_table, finish, shown};
 use super::style::Style;
-use super::table::{broken, shortened, wrapped};
+use super::table::{break_names, broken, shortened, wrap, wrapped};
 use super::text::{count, sanitize};
 use crate::model::nodeset::fold;
 use crate::model::{
@@ -233,12 +233,12 @@ fn verdict(report: &PlanReport<'_>, style: Style) -> String {
     ];
     for (number, words, verdict) in rest {
         if number > 0 {
-            let all = if number == hosts && hosts > 1 {
-                "all "
+            let number = if number == hosts && hosts > 1 {
+                "all".to_owned()
             } else {
-                ""
+                number.to_string()
             };
-            parts.push(style.verdict(verdict, &format!("{all}{number} {words}")));
+            parts.push(style.verdict(verdict, &format!("{number} {words}")));
         }
     }
     if parts.is_empty() {
@@ -269,12 +269,18 @@ pub fn render_group(report: &PlanReport<'_>, group: &PlanGroup, view: View) -> S
         "no restart"
     };
     let enable = if unit.enable { ", enable" } else { "" };
-    let mut out = format!(
-        "{} · {name} ({}) · {files}, {restart}{enable}\n",
-        view.style
-            .strong(&shortened(group.hosts.clone(), group.entries.len(), view)),
-        sanitize(&unit.owner.to_string()),
+    let what = format!(
+        "{name} ({}) · {files}, {restart}{enable}",
+        sanitize(&unit.owner.to_string())
     );
+    let mut out = String::new();
+    let hosts = shortened(group.hosts.clone(), group.entries.len(), view);
+    if hosts.chars().count() + what.chars().count() + 3 <= view.width.into() {
+        let _ = writeln!(out, "{} · {what}", view.style.strong(&hosts));
+    } else {
+        node_set(&mut out, "", &hosts, view);
+        indented(&mut out, &what, view);
+    }
     for file in &unit.files {
         render_file(&mut out, file, view);
     }
@@ -338,9 +344,17 @@ fn restart_words(unit: &UnitPlan, units: &[(&str, &UnitPlan)]) -> String {
     "nothing is restarted".to_owned()
 }
 
+/// A node set of as many lines as it takes.
+fn node_set(out: &mut String, indent: &str, hosts: &str, view: View) {
+    let width = usize::from(view.width).saturating_sub(indent.len());
+    for line in break_names(hosts, width).lines() {
+        let _ = writeln!(out, "{indent}{}", view.style.strong(line.trim_end()));
+    }
+}
+
 fn indented(out: &mut String, line: &str, view: View) {
     let width = usize::from(view.width).saturating_sub(4);
-    for (place, part) in super::table::wrap(line, width).iter().enumerate() {
+    for (place, part) in wrap(line, width).iter().enumerate() {
         let indent = if place == 0 { "  " } else { "    " };
         let _ = writeln!(out, "{indent}{part}");
     }
@@ -470,7 +484,7 @@ fn left_alone(out: &mut String, report: &PlanReport<'_>, view: View) {
             }
             let hosts = fold(hosts_of(report, &entries));
             let hosts = shortened(hosts, entries.len(), view);
-            let _ = writeln!(out, "  {}", view.style.strong(&hosts));
+            node_set(out, "  ", &hosts, view);
             wrapped(out, &why, view);
             if let Some(hint) = hint {
                 wrapped(out, &format!("hint: {hint}"), view);

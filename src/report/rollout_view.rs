@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use comfy_table::Cell;
+use comfy_table::{Cell, CellAlignment, ColumnConstraint};
 
 use super::View;
 use super::fold::group_by;
@@ -161,15 +161,11 @@ impl RolloutLines {
         let hosts = fold(lines.iter().map(|line| line.host.as_str()));
         let hosts = shortened(sanitize(&hosts).into_owned(), lines.len(), self.view);
         let mut text = format!("{hosts} {}: {}", first.unit, words_of(first.end.id()));
-        let times = || lines.iter().map(|line| line.elapsed_ms);
+        let times = lines
+            .iter()
+            .map(|line| Duration::from_millis(line.elapsed_ms));
         if !matches!(first.end, RolloutEnd::NotAttempted(_)) {
-            let said = |ms: Option<u64>| span(Duration::from_millis(ms.unwrap_or(0)));
-            let (least, most) = (said(times().min()), said(times().max()));
-            text += &if least == most {
-                format!(", {most}")
-            } else {
-                format!(", {least} to {most}")
-            };
+            text += &format!(", {}", range(times));
         }
         if let Some(why) = first.end.why() {
             text += &format!(": {}", sanitize(why));
@@ -255,44 +251,88 @@ pub fn render_rollout(report: &RolloutReport<'_>, view: View) -> String {
     if view.quiet || results.is_empty() {
         return out;
     }
+    out.push('\n');
+    out += &ends_table(&results, view);
+    next_steps(&mut out, report, &results, view);
+    out
+}
+
+/// Below this width, and with units of several names, the times are left out.
+const WIDE: u16 = 120;
+
+/// Units that ended alike, each with why, in one row.
+fn ends_table(results: &[&UnitResult], view: View) -> String {
     let alike = results.iter().map(|result| {
         let why = result.end.why().unwrap_or_default();
         let unit = label(&result.unit, &result.owner);
         ((result.end.id(), why, unit), *result)
     });
+    let groups = group_by(alike);
+    let units: BTreeSet<&str> = groups
+        .iter()
+        .map(|((_, _, unit), _)| unit.as_str())
+        .collect();
+    let with_unit = units.len() > 1;
+    let with_number = groups.iter().any(|(_, members)| members.len() > 1);
+    let with_time = !with_unit || view.width >= WIDE;
+    let mut heads = vec!["HOSTS"];
+    let wanted = [
+        (with_number, "N"),
+        (true, "END"),
+        (with_unit, "UNIT"),
+        (with_time, "TIME"),
+    ];
+    heads.extend(
+        wanted
+            .iter()
+            .filter(|(wanted, _)| *wanted)
+            .map(|(_, head)| *head),
+    );
+    let whole = heads.len();
+    heads.push("WHY");
     let mut table = bare_table(view);
-    let heads = ["HOSTS", "N", "END", "UNIT", "TIME", "WHY"];
-    table.set_header(heads.map(|name| view.style.head_cell(name)));
-    for ((id, why, unit), members) in group_by(alike) {
+    table.set_header(heads.iter().map(|name| view.style.head_cell(name)));
+    for ((id, why, unit), members) in &groups {
         let Some(first) = members.first() else {
             continue;
         };
         let names = fold(members.iter().map(|result| result.host.as_str()));
         let names = shortened(sanitize(&names).into_owned(), members.len(), view);
-        let times = || {
-            members
-                .iter()
-                .map(|result| Duration::from_millis(result.elapsed_ms))
-        };
-        let (least, most) = (times().min().map(span), times().max().map(span));
-        let time = match (least, most) {
-            (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
-            (_, most) => most.unwrap_or_default(),
-        };
-        let why = if why.is_empty() { "-" } else { why };
-        table.add_row([
-            Cell::new(break_names(&names, usize::from(view.width / 5).max(16))),
-            Cell::new(members.len()),
-            view.style.word_cell(colour(&first.end), &words_of(id)),
-            Cell::new(unit),
-            Cell::new(time),
-            Cell::new(shown(why)),
-        ]);
+        let cells = heads.iter().map(|head| match *head {
+            "HOSTS" => Cell::new(break_names(&names, usize::from(view.width / 5).max(16))),
+            "N" => Cell::new(members.len()).set_alignment(CellAlignment::Right),
+            "END" => view.style.word_cell(colour(&first.end), &words_of(id)),
+            "UNIT" => Cell::new(unit),
+            "TIME" => Cell::new(times(members)),
+            _ => Cell::new(if why.is_empty() {
+                "-".to_owned()
+            } else {
+                shown(why)
+            }),
+        });
+        table.add_row(cells);
     }
-    out.push('\n');
-    out += &finish(&table);
-    next_steps(&mut out, report, &results, view);
-    out
+    // Only the reasons are broken into lines.
+    for column in table.column_iter_mut().take(whole) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    finish(&table)
+}
+
+fn times(members: &[&UnitResult]) -> String {
+    let begun = members
+        .iter()
+        .filter(|it| !matches!(it.end, RolloutEnd::NotAttempted(_)));
+    range(begun.map(|result| Duration::from_millis(result.elapsed_ms)))
+}
+
+/// The shortest and the longest of some times.
+fn range(times: impl Iterator<Item = Duration> + Clone) -> String {
+    let (least, most) = (times.clone().min().map(span), times.max().map(span));
+    match (least, most) {
+        (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
+        (_, most) => most.unwrap_or_else(|| "-".to_owned()),
+    }
 }
 
 fn headline(report: &RolloutReport<'_>, results: &[&UnitResult], view: View) -> String {

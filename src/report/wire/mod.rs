@@ -1,6 +1,9 @@
 //! The JSON shapes that scripts rely on, apart from the types that the program works with.
 
 mod facts;
+mod plan;
+mod rollout;
+mod runs;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,6 +14,9 @@ use serde::Serialize;
 use super::words;
 use crate::model::{Finding, FleetFinding, HostError, HostReport, Report};
 use facts::{WireFacts, facts};
+pub(super) use plan::WirePlanReport;
+pub(super) use rollout::WireRollout;
+pub(super) use runs::WireRuns;
 
 /// `clawfleet.report/1`.
 #[derive(Debug, Serialize, JsonSchema)]
