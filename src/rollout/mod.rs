@@ -3,6 +3,8 @@
 
 mod answer;
 mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod script;
 pub mod validate;
 pub mod waves;
