@@ -2,8 +2,8 @@
 
 use super::plan_view::PlanReport;
 use super::rollout_view::RolloutReport;
-use super::wire::{WirePlanReport, WireReport, WireRollout};
-use crate::model::{Report, escape_json};
+use super::wire::{WirePlanReport, WireReport, WireRollout, WireRuns};
+use crate::model::{Report, RunSummary, escape_json};
 
 /// Renders a report as one JSON object with sorted keys and a newline at its end.
 ///
@@ -30,6 +30,15 @@ pub fn render_plan_json(report: &PlanReport<'_>) -> Result<String, serde_json::E
 /// None that is known.
 pub fn render_rollout_json(report: &RolloutReport<'_>) -> Result<String, serde_json::Error> {
     pretty(&serde_json::to_value(WireRollout::of(report))?)
+}
+
+/// Renders the runs that are kept as one JSON object with sorted keys and a newline at its end
+/// (`clawfleet.runs/1`).
+///
+/// # Errors
+/// None that is known.
+pub fn render_runs_json(runs: &[RunSummary]) -> Result<String, serde_json::Error> {
+    pretty(&serde_json::to_value(WireRuns::of(runs))?)
 }
 
 /// Renders a value with a newline at its end.
@@ -61,6 +70,14 @@ pub fn plan_schema() -> Result<String, serde_json::Error> {
 /// None that is known.
 pub fn rollout_schema() -> Result<String, serde_json::Error> {
     schema_of::<WireRollout>()
+}
+
+/// Returns the JSON Schema of the list of runs, as [`schema`] does.
+///
+/// # Errors
+/// None that is known.
+pub fn runs_schema() -> Result<String, serde_json::Error> {
+    schema_of::<WireRuns>()
 }
 
 fn schema_of<T: schemars::JsonSchema>() -> Result<String, serde_json::Error> {

@@ -19,10 +19,12 @@ pub use checks_view::{checks_json, checks_table, explain_check};
 pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_hosts};
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
 pub use json::{
-    plan_schema, render_json, render_plan_json, render_rollout_json, rollout_schema, schema,
+    plan_schema, render_json, render_plan_json, render_rollout_json, render_runs_json,
+    rollout_schema, runs_schema, schema,
 };
 pub use plan_view::{
-    PlanGroup, PlanReport, groups, render_group, render_group_details, render_plan,
+    PlanGroup, PlanReport, groups as plan_groups, render_group, render_group_details, render_plan,
+    render_plan_head,
 };
 pub use progress::Progress;
 pub use rollout_view::{RolloutLines, RolloutReport, render_rollout, render_runs};
