@@ -45,13 +45,17 @@ pub struct PlanGroup {
     pub hosts: String,
 }
 
+/// A file's digest and mode, where there is a file.
+type Content<'a> = Option<(&'a str, u32)>;
+
 /// What makes two changes the same to who reads them. Digests stand for the texts.
 #[derive(Debug)]
 #[expect(dead_code, reason = "it is read by what is derived")]
 struct Sameness<'a> {
     unit: &'a str,
     owner: String,
-    files: Vec<(&'a str, Option<(&'a str, u32)>, Option<(&'a str, u32)>)>,
+    /// Path, before and after.
+    files: Vec<(&'a str, [Content<'a>; 2])>,
     settings: &'a [SettingChange],
     exposure: Option<Exposure>,
     enable: bool,
@@ -79,12 +83,12 @@ pub fn groups(report: &PlanReport<'_>) -> Vec<PlanGroup> {
 }
 
 fn sameness(unit: &UnitPlan) -> String {
-    fn content(content: Option<&FileContent>) -> Option<(&str, u32)> {
+    fn content(content: Option<&FileContent>) -> Content<'_> {
         content.map(|content| (content.digest.as_str(), content.mode))
     }
     let files = unit.files.iter().map(|file| {
         let (before, after) = (file.before.as_ref(), file.after.as_ref());
-        (file.path.as_str(), content(before), content(after))
+        (file.path.as_str(), [content(before), content(after)])
     });
     // Its debug form quotes every text, so that no two changes can look alike.
     format!(
@@ -185,7 +189,8 @@ pub fn render_plan(report: &PlanReport<'_>, view: View) -> String {
     out
 }
 
-/// Renders what is not asked about: the verdict, and who is left as it is and why.
+/// Renders what is not asked about, to stand before the questions: the verdict, and who is left as it
+/// is and why.
 pub fn render_plan_head(report: &PlanReport<'_>, view: View) -> String {
     let mut out = verdict(report, view.style);
     left_alone(&mut out, report, view);
