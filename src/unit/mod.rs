@@ -1,8 +1,6 @@
 //! L1: units as text: what `harden` renders.
 
-mod stub;
 use minijinja::{Environment, UndefinedBehavior, context};
-pub use stub::*;
 
 /// The name of the drop-in that clawfleet writes.
 pub const DROP_IN: &str = "50-clawfleet.conf";
