@@ -290,3 +290,7 @@ fn fault_of(error: &Error, texts: &BTreeMap<String, String>) -> TemplateFault {
     }
     fault
 }
+
+#[cfg(test)]
+#[path = "template_tests.rs"]
+mod tests;
