@@ -14,9 +14,10 @@ use crate::fleet::rollout::Planning;
 use crate::model::{Facts, Host, Planned, Purpose, RolloutEnd};
 use crate::planner::Reversal;
 use crate::rollout::{Survey, SurveyTarget};
+use crate::store;
 
 pub(super) fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CliError> {
-    let stored = rollout::stored(context, &args.run)?;
+    let stored = rollout::stored(context, &newest(context, &args.run)?)?;
     let run = stored.plan.run.clone();
     let mut plan = stored.plan;
     // Only what may have been changed can be put back. Where nobody knows, the digests tell.
@@ -58,6 +59,22 @@ pub(super) fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CliErr
         )?;
         rollout::carry_out(context, ground, draft, &args.rollout).await
     })?
+}
+
+/// `last` is the last run that was no rollback: asked for twice, it does not bring back what it took away.
+fn newest(context: &Context, run: &str) -> Result<String, CliError> {
+    if run != "last" {
+        return Ok(run.to_owned());
+    }
+    let list = store::list_runs(context.state_dir()).map_err(CliError::Machine)?;
+    list.runs
+        .into_iter()
+        .find(|run| !matches!(run.purpose, Purpose::Rollback { .. }))
+        .map(|run| run.run)
+        .ok_or_else(|| CliError::Plan {
+            message: "no rollout was made from this bastion yet".into(),
+            hint: Some("`clawfleet history --rollouts` lists the runs".into()),
+        })
 }
 
 fn chosen(context: &Context, args: &RollbackArgs) -> Result<BTreeSet<String>, CliError> {

@@ -331,6 +331,9 @@ async fn apply(
         judge: Arc::new(PlanJudge),
         who: plan.made_by.clone(),
         times,
+        transport: Arc::clone(&ground.transport),
+        limits: ground.limits,
+        secrets: Arc::clone(&ground.secrets),
     });
     let mut between = BetweenBatches {
         ground,
@@ -339,19 +342,10 @@ async fn apply(
         hosts: &hosts,
     };
     let mut lines = RolloutLines::new(&plan.units, context.stderr_view());
-    let results = roll_out(
-        order,
-        crew,
-        Arc::clone(&ground.transport),
-        ground.limits,
-        Arc::clone(&ground.secrets),
-        &ground.cancel,
-        &mut between,
-        |event| {
-            journal.on_event(&event);
-            context.show(&lines.on_event(&event));
-        },
-    )
+    let results = roll_out(order, crew, &ground.cancel, &mut between, |event| {
+        journal.on_event(&event);
+        context.show(&lines.on_event(&event));
+    })
     .await;
     context.show(&lines.finish());
     if let Some(trouble) = journal.end(&results) {
