@@ -21,7 +21,7 @@ pub(super) fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CliErr
     let run = stored.plan.run.clone();
     let mut plan = stored.plan;
     // Only what may have been changed can be put back. Where nobody knows, the digests tell.
-    let untouched: BTreeSet<(&str, &str)> = stored
+    let untouched: BTreeSet<_> = stored
         .results
         .iter()
         .filter(|result| {
@@ -30,10 +30,10 @@ pub(super) fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CliErr
                 RolloutEnd::Applied | RolloutEnd::Unknown(_) | RolloutEnd::RollbackFailed(_)
             )
         })
-        .map(|result| (result.host.as_str(), result.unit.as_str()))
+        .map(|result| (&result.host, &result.unit, &result.owner))
         .collect();
     plan.units
-        .retain(|unit| !untouched.contains(&(unit.host.as_str(), unit.unit.as_str())));
+        .retain(|unit| !untouched.contains(&(&unit.host, &unit.unit, &unit.owner)));
     if !args.selectors.is_empty() {
         let chosen = chosen(context, args)?;
         plan.units.retain(|unit| chosen.contains(&unit.host));

@@ -26,7 +26,7 @@ pub enum InForce {
 }
 
 /// What the manager reads when it acts, so that it needs no restart of the service.
-const READ_WHEN_NEEDED: [&str; 41] = [
+const READ_WHEN_NEEDED: [&str; 38] = [
     "After",
     "Alias",
     "Also",
@@ -36,10 +36,7 @@ const READ_WHEN_NEEDED: [&str; 41] = [
     "DefaultInstance",
     "Description",
     "Documentation",
-    "ExecCondition",
     "ExecReload",
-    "ExecStartPost",
-    "ExecStartPre",
     "ExecStop",
     "ExecStopPost",
     "FailureAction",
@@ -105,7 +102,8 @@ const NUMBER: [&str; 9] = [
 ];
 
 /// Whether a change of that setting reaches a running service only by a restart. What the manager reads
-/// when it acts (restarts, stops, limits of starts, `[Install]`) does not need one.
+/// when it acts (restarts, stops, limits of starts, `[Install]`) does not need one. Commands before a start do:
+/// without a restart nobody would see that they fail, until the next one at night.
 pub fn needs_restart(key: &str) -> bool {
     let timeout = key.starts_with("Timeout") && key.ends_with("Sec");
     !(READ_WHEN_NEEDED.contains(&key)
