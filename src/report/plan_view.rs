@@ -406,31 +406,11 @@ fn diff_line(out: &mut String, mark: &str, text: &str, view: View, paint: impl F
 
 /// The diff of a file.
 pub(super) fn file_diff(file: &FileChange) -> Vec<DiffLine> {
-    let text = |content: &Option<FileContent>| content.as_ref().map(|content| content.text.clone());
-    diff(
-        &file.path,
-        text(&file.before).as_deref(),
-        text(&file.after).as_deref(),
-    )
-}
-
-/// A unified diff with three lines of context.
-fn diff(_path: &str, before: Option<&str>, after: Option<&str>) -> Vec<DiffLine> {
-    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-    let diff = similar::TextDiff::from_lines(before, after);
-    let mut lines = Vec::new();
-    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
-        lines.push(DiffLine::Hunk(hunk.header().to_string()));
-        lines.extend(hunk.iter_changes().map(|change| {
-            let text = change.value().trim_end_matches('\n').to_owned();
-            match change.tag() {
-                similar::ChangeTag::Equal => DiffLine::Same(text),
-                similar::ChangeTag::Delete => DiffLine::Removed(text),
-                similar::ChangeTag::Insert => DiffLine::Added(text),
-            }
-        }));
+    fn text(content: Option<&FileContent>) -> Option<&str> {
+        content.map(|content| content.text.as_str())
     }
-    lines
+    let (before, after) = (text(file.before.as_ref()), text(file.after.as_ref()));
+    crate::unit::diff(&file.path, before, after)
 }
 
 /// Renders what stands on each host of a change now and then: digests, modes and owners, which the
