@@ -9,7 +9,7 @@ use crate::model::{
     ServiceSpec, SettingChange, Shape, Standing, Unit, UnitOwner, UnitPlan, UnitScope,
 };
 use crate::rollout::{Survey, SurveyTarget, digest};
-use crate::unit::{self, InForce, RenderRequest, Rendered, Templates};
+use crate::unit::{self, InForce, RenderRequest, Rendered, Templates, UnitSetting};
 
 /// What is wanted of all hosts.
 #[derive(Debug)]
@@ -442,6 +442,19 @@ impl SettingsView {
                         by_restart,
                     });
                 }
+            }
+        }
+        // What our own file set and sets no more falls back to what the unit says without it.
+        for setting in old {
+            let same =
+                |other: &UnitSetting| other.section == setting.section && other.key == setting.key;
+            if !setting.value.is_empty() && !rendered.settings.iter().any(same) {
+                changes.push(SettingChange {
+                    by_restart: unit::needs_restart(&setting.key),
+                    name: setting.key,
+                    now: setting.value,
+                    then: "as without it".into(),
+                });
             }
         }
         changes.sort();
