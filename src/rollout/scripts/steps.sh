@@ -23,7 +23,6 @@ prepare() {
     lock
     # Whatever ends this step from here on takes its traces with it.
     trap 'discard' EXIT
-    first_run=yes
     mkdir -p "$run" && mkdir "$dir" 2>/dev/null || answer failed "$dir cannot be made, or is there already"
     echo preparing >"$dir/state" || answer failed "$dir cannot be written"
     echo "$$ $(started $$)" >"$dir/preparing"
@@ -336,10 +335,12 @@ broke() {
 
 disarm() {
     [ "$(state)" = applied ] || report
+    echo "$$ $(started $$)" >"$dir/disarming"
     if mkdir "$dir/decision" 2>/dev/null; then echo keep >"$dir/decision/what"; fi
     [ "$(cat "$dir/decision/what" 2>/dev/null)" = keep ] || report
     disarm_all
     set_state kept
+    rm -f "$dir/disarming"
     note kept
     unlock
     prune
@@ -364,6 +365,10 @@ undo() {
 
 # What the run's directory says of itself, and what systemd has in force.
 report() {
+    # It was decided to keep, and then the host went down: the undo's script knows how that ends.
+    if [ "$(state)" = applied ] && [ "$(cat "$dir/decision/what" 2>/dev/null)" = keep ]; then
+        sh "$dir/undo.sh" now </dev/null >/dev/null 2>&1
+    fi
     frame state "$(state)"
     [ ! -s "$dir/broke" ] || printf 'why=%s\n' "$(one_line "$(cat "$dir/broke")")"
     [ ! -s "$dir/main-pid" ] || printf 'main-pid=%s\n' "$(cat "$dir/main-pid")"

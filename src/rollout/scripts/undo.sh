@@ -127,10 +127,23 @@ release() {
     if [ "$(cat "$base/lock/run" 2>/dev/null)" = "$RUN" ]; then rm -rf "$base/lock"; fi
 }
 
+# It was decided that the files stay, and the host went down before everything was disarmed: finish that.
+finish_keeping() {
+    [ "$(state)" = applied ] && ! works "$dir/disarming" || return 0
+    forget_boot
+    set_state kept
+    note "kept, finished by $why"
+    release
+    [ "$why" = timer ] || ! managed || manager stop "$guard.timer" >/dev/null 2>&1
+}
+
 why=${1:-now}
 [ -d "$dir" ] || exit 0
 case $(state) in undone | undo-broke | kept) exit 0 ;; esac
-decided || exit 0
+decided || {
+    finish_keeping
+    exit 0
+}
 if works "$dir/undoing"; then
     # Somebody is at it: wait for the result.
     tries=0
