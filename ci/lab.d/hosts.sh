@@ -133,7 +133,7 @@ leader_of() { # HOST
   local pid child
   pid=$(state_get "$1" leader)
   child=$(state_get "$1" nspawn-pid)
-  # A host that was told to reboot from inside has another one.
+  # Told to reboot from inside, a host ends; what had its number may be anything by now.
   if [[ -z $pid || $(awk '/^PPid:/ {print $2}' "/proc/$pid/status" 2>/dev/null) != "$child" ]]; then
     [[ -n $child ]] || return 1
     for pid in $(pgrep -P "$child"); do
