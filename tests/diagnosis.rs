@@ -632,27 +632,135 @@ fn a_challenge_tells_a_gateway_from_a_foreign_process() {
     assert!(!found(&facts).contains("foreign-process-on-port"));
 }
 
+/// The lines of the drop-in that `harden` would write for the gateway of `healthy-real`, as the probe sends
+/// them: without sections and comments.
+fn dropin(profile: &str, vars: &[(&str, serde_json::Value)]) -> Vec<String> {
+    use clawfleet::unit::{RenderRequest, Shape, Templates, render};
+    let facts = case("healthy-real");
+    let unit = &facts.gateways[0].units[0];
+    let file = unit.file.as_ref().unwrap();
+    let vars = vars.iter();
+    let vars = vars
+        .map(|(key, value)| ((*key).to_owned(), value.clone()))
+        .collect();
+    let request = RenderRequest {
+        profile,
+        shape: Shape::DropIn,
+        scope: &unit.scope,
+        unit: &unit.name,
+        gateway_version: Some("2026.6.10"),
+        systemd: facts.system.systemd,
+        port: 18_789,
+        home: None,
+        state_dir: Some(&file.state_dir),
+        config_path: Some(&file.config_path),
+        existing: None,
+        vars: &vars,
+    };
+    let text = render(&Templates::embedded(), &request).unwrap().text;
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with(['#', '[']) && line.contains('='));
+    lines.map(str::to_owned).collect()
+}
+
+/// Whether that drop-in drifts on a host, and by how many lines.
+fn drifts_on(host: &Host, lines: Vec<String>) -> usize {
+    let mut facts = case("healthy-real");
+    let file = facts.gateways[0].units[0].file.get_or_insert_default();
+    let path = "/etc/systemd/system/openclaw-gateway.service.d/50-clawfleet.conf";
+    file.parts.push((path.to_owned(), lines));
+    let findings = diagnose(host, &facts);
+    let drift = findings
+        .iter()
+        .find(|finding| finding.class.id() == "unit-drift");
+    drift.map_or(0, |finding| finding.evidence.len())
+}
+
 /// A drop-in that clawfleet wrote drifts when it is changed; a unit without one does not.
 #[test]
 fn only_a_hardened_unit_drifts() {
-    let drifts = |lines: Vec<String>| {
-        let mut facts = case("healthy-real");
-        let file = facts.gateways[0].units[0].file.get_or_insert_default();
-        let path = "/etc/systemd/system/openclaw-gateway.service.d/50-clawfleet.conf";
-        file.parts.push((path.to_owned(), lines));
-        let findings = diagnose(&host(), &facts);
-        let drift = findings
-            .iter()
-            .find(|finding| finding.class.id() == "unit-drift");
-        drift.map_or(0, |finding| finding.evidence.len())
-    };
+    let drifts = |lines| drifts_on(&host(), lines);
     assert!(!found(&case("healthy-real")).contains("unit-drift"));
-    let baseline = clawfleet::unit::baseline(Some("2026.6.10")).unwrap();
-    assert_eq!(drifts(baseline.clone()), 0);
-    let mut changed = baseline.clone();
-    changed[0] = "StartLimitBurst=1000".into();
-    assert_eq!(drifts(changed), 1);
-    assert_eq!(drifts(baseline[1..].to_vec()), 1);
-    let more = baseline.iter().cloned().chain(["Nice=5".to_owned()]);
-    assert_eq!(drifts(more.collect()), 1);
+    for profile in ["baseline", "strict"] {
+        let rendered = dropin(profile, &[]);
+        assert_eq!(drifts(rendered.clone()), 0, "{profile}");
+        let mut changed = rendered.clone();
+        changed[0] = "StartLimitBurst=1000".into();
+        assert_eq!(drifts(changed), 1, "{profile}");
+        assert_eq!(drifts(rendered[1..].to_vec()), 1, "{profile}");
+        let more = rendered.iter().cloned().chain(["Nice=5".to_owned()]);
+        assert_eq!(drifts(more.collect()), 1, "{profile}");
+    }
+    let weakened = dropin("strict", &[]);
+    let weakened = weakened.iter().filter(|line| !line.starts_with("Protect"));
+    assert!(drifts(weakened.cloned().collect()) > 5);
+}
+
+/// What a drop-in was made of is what it is compared with.
+#[test]
+fn a_dropin_is_compared_with_what_it_was_made_of() {
+    let drifts = |lines| drifts_on(&host(), lines);
+    let with = |from: &str, to: &str| -> Vec<String> {
+        let lines = dropin("strict", &[]).into_iter();
+        let lines = lines.map(|line| match line.starts_with(from) {
+            true => to.to_owned(),
+            false => line,
+        });
+        lines
+            .filter(|line| line != "Restart=always" && !line.is_empty())
+            .collect()
+    };
+    // `Restart=always` is missing from all of these.
+    assert_eq!(drifts(with("None=", "")), 1);
+    // A later version asks for another KillMode, TimeoutStopSec and OOMPolicy. (This probe does not tell
+    // the version, so that of the drop-in counts.)
+    assert_eq!(
+        drifts(with("GatewayVersion=", "GatewayVersion=2026.9.6")),
+        4
+    );
+    // Other templates, no digest of them, or one that the probe hid: nobody knows what they say.
+    let hidden = format!("=*{}", "a".repeat(64));
+    assert_eq!(drifts(with("Templates=", "Templates=0123456789abcdef")), 0);
+    assert_eq!(drifts(with("Templates=", "Templates=")), 0);
+    assert_eq!(drifts(with("Templates=", "")), 0);
+    assert_eq!(drifts(with("Templates=", &format!("Templates{hidden}"))), 0);
+    assert_eq!(drifts(with("Profile=", &format!("Profile{hidden}"))), 0);
+    assert_eq!(drifts(with("Profile=", "Profile=own")), 0);
+    // Drop-ins that do not say what they were made of are of the first profile.
+    let old = |line: &String| {
+        !["Profile=", "Templates=", "GatewayVersion="]
+            .iter()
+            .any(|key| line.starts_with(key))
+    };
+    // This probe does not tell the version, and neither do they: their time to stop is for any.
+    let mut first: Vec<String> = dropin("baseline", &[]).into_iter().filter(old).collect();
+    assert_eq!(drifts(first.clone()), 1);
+    for line in &mut first {
+        *line = line.replace("TimeoutStopSec=30", "TimeoutStopSec=330");
+    }
+    assert_eq!(drifts(first), 0);
+    assert!(drifts(dropin("strict", &[]).into_iter().filter(old).collect()) > 10);
+}
+
+/// The inventory's variables are part of what is compared with; what the probe hides is not compared.
+#[test]
+fn a_dropin_follows_the_inventory() {
+    let mut host = host();
+    let guarded = || dropin("baseline", &[("guard", "report".into())]);
+    assert_eq!(drifts_on(&host, guarded()), 1);
+    host.vars.insert("guard".into(), "report".into());
+    assert_eq!(drifts_on(&host, guarded()), 0);
+    let hidden = guarded()
+        .into_iter()
+        .map(|line| match line.split_once('=') {
+            Some(("ExecStartPre", _)) => format!("ExecStartPre=*{}", "b".repeat(64)),
+            _ => line,
+        });
+    assert_eq!(drifts_on(&host, hidden.collect()), 0);
+    // Without the line, it differs.
+    let without = guarded()
+        .into_iter()
+        .filter(|line| !line.starts_with("ExecStartPre"));
+    assert_eq!(drifts_on(&host, without.collect()), 1);
 }

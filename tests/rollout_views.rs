@@ -13,8 +13,9 @@ use clawfleet::model::{
     UnitResult,
 };
 use clawfleet::report::{
-    PlanReport, RolloutLines, RolloutReport, Style, View, groups, render_group_details,
-    render_plan, render_plan_json, render_rollout, render_rollout_json, render_runs,
+    PlanReport, RolloutLines, RolloutReport, Style, View, plan_groups as groups,
+    render_group_details, render_plan, render_plan_json, render_rollout, render_rollout_json,
+    render_runs, render_runs_json,
 };
 use clawfleet::rollout::validate::digest;
 
@@ -654,5 +655,6 @@ fn the_runs_that_are_kept() {
         ),
     ];
     insta::assert_snapshot!(render_runs(&runs, view(140)));
+    insta::assert_snapshot!("the_runs_as_json", render_runs_json(&runs).unwrap());
     assert_eq!(render_runs(&[], view(80)), "no run is kept yet\n");
 }

@@ -1,7 +1,7 @@
 //! The JSON Schemas that are checked in are those that the program writes by.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use clawfleet::report::{plan_schema, rollout_schema, schema};
+use clawfleet::report::{plan_schema, rollout_schema, runs_schema, schema};
 
 fn is_up_to_date(name: &str, schema: &str) {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schema");
@@ -25,4 +25,5 @@ fn the_schema_is_up_to_date() {
 fn the_schemas_of_plans_and_rollouts_are_up_to_date() {
     is_up_to_date("plan-report", &plan_schema().unwrap());
     is_up_to_date("rollout", &rollout_schema().unwrap());
+    is_up_to_date("runs", &runs_schema().unwrap());
 }

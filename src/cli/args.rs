@@ -236,7 +236,7 @@ pub(super) struct HardenArgs {
     pub(super) template_dir: Option<PathBuf>,
 
     /// Print the profiles and their variables
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["selectors", "plan", "resume", "show", "check", "yes", "out"])]
     pub(super) list_profiles: bool,
 
     /// Print the rendered files, and change nothing

@@ -8,9 +8,7 @@ use super::error::CliError;
 use super::rollout::Draft;
 use crate::model::Planned;
 use crate::model::nodeset;
-use crate::report::{
-    PlanGroup, PlanReport, plan_groups, render_group, render_group_details, render_plan_head,
-};
+use crate::report::{PlanGroup, plan_groups, render_group, render_group_details, render_plan_head};
 
 /// What the operator wants.
 pub(super) enum Choice {
@@ -84,17 +82,14 @@ pub(super) async fn ask(context: &Context, draft: &mut Draft) -> Result<Choice, 
         }
     }
     let planned = draft.plan.units.len();
-    let mut index = 0;
     let mut kept = Vec::new();
     for (at, (_, planned)) in draft.entries.iter().enumerate() {
-        if let Planned::Change(unit) = planned {
-            if agreed.contains(&at) {
-                kept.push(unit.as_ref().clone());
-            }
-            index += 1;
+        if let Planned::Change(unit) = planned
+            && agreed.contains(&at)
+        {
+            kept.push(unit.as_ref().clone());
         }
     }
-    debug_assert_eq!(index, planned, "a plan has the changes of its entries");
     draft.plan.units = kept;
     Ok(Choice::Go {
         declined: planned - draft.plan.units.len(),

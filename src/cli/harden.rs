@@ -174,8 +174,22 @@ fn read_templates(dir: Option<&Path>) -> Result<Templates, CliError> {
 
 fn list_profiles(context: &Context, args: &HardenArgs) -> Result<Exit, CliError> {
     let templates = read_templates(args.template_dir.as_deref())?;
-    let _ = templates;
-    context.print("")?;
+    let mut text = String::new();
+    for profile in templates.profiles() {
+        text += &format!("{}: {}\n", profile.name, profile.summary);
+        for variable in profile.variables {
+            let default = match variable.default {
+                Some(default) => format!("[{default}]"),
+                None => "[no default]".to_owned(),
+            };
+            text += &format!(
+                "    {} {default}\n        {}\n",
+                variable.name, variable.meaning
+            );
+        }
+        text.push('\n');
+    }
+    context.print(&text)?;
     Ok(Exit::Clean)
 }
 

@@ -70,7 +70,8 @@ impl<'a> Journal<'a> {
         }
     }
 
-    pub(super) fn on_event(&mut self, event: &RolloutEvent<'_>) {
+    /// Writes down what happened. Returns whether everything could be written so far.
+    pub(super) fn on_event(&mut self, event: &RolloutEvent<'_>) -> bool {
         match event {
             RolloutEvent::Step {
                 unit,
@@ -94,6 +95,7 @@ impl<'a> Journal<'a> {
             }),
             _ => {}
         }
+        self.trouble.is_none()
     }
 
     fn keep(&mut self, record: AuditRecord, result: &UnitResult) {

@@ -14,13 +14,14 @@ use crate::fleet::rollout::Planning;
 use crate::model::{Facts, Host, Planned, Purpose, RolloutEnd};
 use crate::planner::Reversal;
 use crate::rollout::{Survey, SurveyTarget};
+use crate::store;
 
 pub(super) fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CliError> {
-    let stored = rollout::stored(context, &args.run)?;
+    let stored = rollout::stored(context, &newest(context, &args.run)?)?;
     let run = stored.plan.run.clone();
     let mut plan = stored.plan;
     // Only what may have been changed can be put back. Where nobody knows, the digests tell.
-    let untouched: BTreeSet<(&str, &str)> = stored
+    let untouched: BTreeSet<_> = stored
         .results
         .iter()
         .filter(|result| {
@@ -29,10 +30,10 @@ pub(super) fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CliErr
                 RolloutEnd::Applied | RolloutEnd::Unknown(_) | RolloutEnd::RollbackFailed(_)
             )
         })
-        .map(|result| (result.host.as_str(), result.unit.as_str()))
+        .map(|result| (&result.host, &result.unit, &result.owner))
         .collect();
     plan.units
-        .retain(|unit| !untouched.contains(&(unit.host.as_str(), unit.unit.as_str())));
+        .retain(|unit| !untouched.contains(&(&unit.host, &unit.unit, &unit.owner)));
     if !args.selectors.is_empty() {
         let chosen = chosen(context, args)?;
         plan.units.retain(|unit| chosen.contains(&unit.host));
@@ -58,6 +59,22 @@ pub(super) fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CliErr
         )?;
         rollout::carry_out(context, ground, draft, &args.rollout).await
     })?
+}
+
+/// `last` is the last run that was no rollback: asked for twice, it does not bring back what it took away.
+fn newest(context: &Context, run: &str) -> Result<String, CliError> {
+    if run != "last" {
+        return Ok(run.to_owned());
+    }
+    let list = store::list_runs(context.state_dir()).map_err(CliError::Machine)?;
+    list.runs
+        .into_iter()
+        .find(|run| !matches!(run.purpose, Purpose::Rollback { .. }))
+        .map(|run| run.run)
+        .ok_or_else(|| CliError::Plan {
+            message: "no rollout was made from this bastion yet".into(),
+            hint: Some("`clawfleet history --rollouts` lists the runs".into()),
+        })
 }
 
 fn chosen(context: &Context, args: &RollbackArgs) -> Result<BTreeSet<String>, CliError> {

@@ -137,15 +137,15 @@ fn entries_of(
 /// The units of a run that are to be gone on with.
 pub(super) fn resume(context: &Context, run: &str, args: &RolloutArgs) -> Result<Exit, CliError> {
     let stored = stored(context, run)?;
-    let done: BTreeSet<(&str, &str)> = stored
+    let done: BTreeSet<_> = stored
         .results
         .iter()
         .filter(|result| result.end == RolloutEnd::Applied)
-        .map(|result| (result.host.as_str(), result.unit.as_str()))
+        .map(|result| (&result.host, &result.unit, &result.owner))
         .collect();
     let mut plan = stored.plan.clone();
     plan.units
-        .retain(|unit| !done.contains(&(unit.host.as_str(), unit.unit.as_str())));
+        .retain(|unit| !done.contains(&(&unit.host, &unit.unit, &unit.owner)));
     if plan.units.is_empty() {
         context.print(&format!("run {}: everything in it is applied\n", plan.run))?;
         return Ok(Exit::Clean);
@@ -331,6 +331,9 @@ async fn apply(
         judge: Arc::new(PlanJudge),
         who: plan.made_by.clone(),
         times,
+        transport: Arc::clone(&ground.transport),
+        limits: ground.limits,
+        secrets: Arc::clone(&ground.secrets),
     });
     let mut between = BetweenBatches {
         ground,
@@ -339,19 +342,10 @@ async fn apply(
         hosts: &hosts,
     };
     let mut lines = RolloutLines::new(&plan.units, context.stderr_view());
-    let results = roll_out(
-        order,
-        crew,
-        Arc::clone(&ground.transport),
-        ground.limits,
-        Arc::clone(&ground.secrets),
-        &ground.cancel,
-        &mut between,
-        |event| {
-            journal.on_event(&event);
-            context.show(&lines.on_event(&event));
-        },
-    )
+    let results = roll_out(order, crew, &ground.cancel, &mut between, |event| {
+        journal.on_event(&event);
+        context.show(&lines.on_event(&event));
+    })
     .await;
     context.show(&lines.finish());
     if let Some(trouble) = journal.end(&results) {

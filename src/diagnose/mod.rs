@@ -71,7 +71,7 @@ fn of_gateway(host: &Host, facts: &Facts, gateway: &Gateway) -> Vec<Finding> {
     findings.extend(models::check(gateway, version));
     findings.extend(exposure::check(facts, gateway));
     if host.role == Role::Gateway {
-        findings.extend(settings::check(gateway, version));
+        findings.extend(settings::check(host, facts, gateway, version));
         findings.extend(lasting::check(facts, gateway, &ownership));
         findings.extend(expect::check(host, facts, gateway));
     }

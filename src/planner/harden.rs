@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{refused, standing};
+use super::{held, refused, standing};
 use crate::model::{
     Facts, FileChange, FileContent, Gateway, Host, Planned, RestartWhen, Role, ScopeWanted,
     ServiceSpec, SettingChange, Shape, Standing, Unit, UnitOwner, UnitPlan, UnitScope,
@@ -252,6 +252,9 @@ impl Hardening {
     ) -> Result<Planned, Planned> {
         let unit = target.unit.as_str();
         let survey = survey.map_err(|why| refused(Some(unit), why, None))?;
+        if let Some(held) = held(unit, &survey) {
+            return Err(held);
+        }
         let scope = target.owner.scope();
         let wanted = self
             .wanted(host, facts)

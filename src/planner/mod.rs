@@ -11,6 +11,7 @@ pub use rollback::Reversal;
 
 use crate::diagnose::{UnitHealth, unit_health};
 use crate::model::{Facts, Planned, Refusal, Standing, UnitScope};
+use crate::rollout::Survey;
 
 /// How a unit stands, and what is wrong with it where something is.
 fn standing(facts: &Facts, unit: &str, scope: &UnitScope) -> (Standing, Option<String>) {
@@ -20,6 +21,16 @@ fn standing(facts: &Facts, unit: &str, scope: &UnitScope) -> (Standing, Option<S
         UnitHealth::Off => (Standing::Off, None),
         UnitHealth::Absent => (Standing::Absent, None),
     }
+}
+
+/// Another run that is not confirmed yet: what stands there now may be gone in a minute.
+fn held(unit: &str, survey: &Survey) -> Option<Planned> {
+    let held = survey.held.as_ref()?;
+    Some(refused(
+        Some(unit),
+        format!("run {held} is at work here, or waits for its undo"),
+        Some("wait until it is over: `clawfleet history --rollouts` on its bastion"),
+    ))
 }
 
 fn refused(unit: Option<&str>, why: impl Into<String>, hint: Option<&str>) -> Planned {

@@ -1,6 +1,6 @@
 //! Plans that put back what a run replaced.
 
-use super::{refused, standing};
+use super::{held, refused, standing};
 use crate::model::{Facts, FileChange, Host, Plan, Planned, RestartWhen, Standing, UnitPlan};
 use crate::rollout::{Survey, SurveyTarget};
 use crate::unit::{self, InForce};
@@ -56,6 +56,9 @@ impl Reversal {
             Ok(survey) => survey,
             Err(why) => return refused(name, why, None),
         };
+        if let Some(held) = held(&target.unit, &survey) {
+            return held;
+        }
         let Some(done) = self
             .units(host)
             .find(|unit| unit.unit == target.unit && unit.owner == target.owner)

@@ -32,7 +32,7 @@ pub fn render_rollout_json(report: &RolloutReport<'_>) -> Result<String, serde_j
     pretty(&serde_json::to_value(WireRollout::of(report))?)
 }
 
-/// Renders the kept runs as one JSON object with sorted keys and a newline at its end
+/// Renders the runs that are kept as one JSON object with sorted keys and a newline at its end
 /// (`clawfleet.runs/1`).
 ///
 /// # Errors
@@ -70,6 +70,14 @@ pub fn plan_schema() -> Result<String, serde_json::Error> {
 /// None that is known.
 pub fn rollout_schema() -> Result<String, serde_json::Error> {
     schema_of::<WireRollout>()
+}
+
+/// Returns the JSON Schema of the list of runs, as [`schema`] does.
+///
+/// # Errors
+/// None that is known.
+pub fn runs_schema() -> Result<String, serde_json::Error> {
+    schema_of::<WireRuns>()
 }
 
 fn schema_of<T: schemars::JsonSchema>() -> Result<String, serde_json::Error> {

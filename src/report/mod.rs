@@ -20,7 +20,7 @@ pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_host
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
 pub use json::{
     plan_schema, render_json, render_plan_json, render_rollout_json, render_runs_json,
-    rollout_schema, schema,
+    rollout_schema, runs_schema, schema,
 };
 pub use plan_view::{
     PlanGroup, PlanReport, groups as plan_groups, render_group, render_group_details, render_plan,

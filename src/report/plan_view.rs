@@ -45,13 +45,17 @@ pub struct PlanGroup {
     pub hosts: String,
 }
 
+/// A file's digest and mode, where there is a file.
+type Content<'a> = Option<(&'a str, u32)>;
+
 /// What makes two changes the same to who reads them. Digests stand for the texts.
 #[derive(Debug)]
 #[expect(dead_code, reason = "it is read by what is derived")]
 struct Sameness<'a> {
     unit: &'a str,
     owner: String,
-    files: Vec<(&'a str, Option<(&'a str, u32)>, Option<(&'a str, u32)>)>,
+    /// Path, before and after.
+    files: Vec<(&'a str, [Content<'a>; 2])>,
     settings: &'a [SettingChange],
     exposure: Option<Exposure>,
     enable: bool,
@@ -79,12 +83,12 @@ pub fn groups(report: &PlanReport<'_>) -> Vec<PlanGroup> {
 }
 
 fn sameness(unit: &UnitPlan) -> String {
-    fn content(content: Option<&FileContent>) -> Option<(&str, u32)> {
+    fn content(content: Option<&FileContent>) -> Content<'_> {
         content.map(|content| (content.digest.as_str(), content.mode))
     }
     let files = unit.files.iter().map(|file| {
         let (before, after) = (file.before.as_ref(), file.after.as_ref());
-        (file.path.as_str(), content(before), content(after))
+        (file.path.as_str(), [content(before), content(after)])
     });
     // Its debug form quotes every text, so that no two changes can look alike.
     format!(
@@ -185,7 +189,8 @@ pub fn render_plan(report: &PlanReport<'_>, view: View) -> String {
     out
 }
 
-/// Renders what is not asked about: the verdict, and who is left as it is and why.
+/// Renders what is not asked about, to stand before the questions: the verdict, and who is left as it
+/// is and why.
 pub fn render_plan_head(report: &PlanReport<'_>, view: View) -> String {
     let mut out = verdict(report, view.style);
     left_alone(&mut out, report, view);
@@ -402,30 +407,11 @@ fn diff_line(out: &mut String, mark: &str, text: &str, view: View, paint: impl F
 /// The diff of a file.
 pub(super) fn file_diff(file: &FileChange) -> Vec<DiffLine> {
     let text = |content: &Option<FileContent>| content.as_ref().map(|content| content.text.clone());
-    diff(
+    crate::unit::diff(
         &file.path,
         text(&file.before).as_deref(),
         text(&file.after).as_deref(),
     )
-}
-
-/// A unified diff with three lines of context.
-fn diff(_path: &str, before: Option<&str>, after: Option<&str>) -> Vec<DiffLine> {
-    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-    let diff = similar::TextDiff::from_lines(before, after);
-    let mut lines = Vec::new();
-    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
-        lines.push(DiffLine::Hunk(hunk.header().to_string()));
-        lines.extend(hunk.iter_changes().map(|change| {
-            let text = change.value().trim_end_matches('\n').to_owned();
-            match change.tag() {
-                similar::ChangeTag::Equal => DiffLine::Same(text),
-                similar::ChangeTag::Delete => DiffLine::Removed(text),
-                similar::ChangeTag::Insert => DiffLine::Added(text),
-            }
-        }));
-    }
-    lines
 }
 
 /// Renders what stands on each host of a change now and then: digests, modes and owners, which the

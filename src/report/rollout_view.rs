@@ -239,7 +239,7 @@ pub struct RolloutReport<'a> {
     pub results: &'a [UnitResult],
     /// Why the rest was not begun, where that is so.
     pub stopped: Option<&'a str>,
-    /// How long it took, in ms.
+    /// How long it took, in ms; 0 where that is not known.
     pub elapsed_ms: u64,
 }
 
@@ -363,11 +363,11 @@ fn headline(report: &RolloutReport<'_>, results: &[&UnitResult], view: View) -> 
     } else {
         parts.join(", ")
     };
-    let mut line = format!(
-        "{said}, in {} (run {})",
-        span(Duration::from_millis(report.elapsed_ms)),
-        sanitize(report.run)
-    );
+    let time = match report.elapsed_ms {
+        0 => String::new(),
+        ms => format!(", in {}", span(Duration::from_millis(ms))),
+    };
+    let mut line = format!("{said}{time} (run {})", sanitize(report.run));
     if let Some(why) = report.stopped {
         line += &format!("; STOPPED: {}", sanitize(why));
     }
@@ -387,8 +387,8 @@ fn next_steps(out: &mut String, report: &RolloutReport<'_>, results: &[&UnitResu
             .collect();
         (!hosts.is_empty()).then(|| words::quote(&fold(hosts)))
     };
+    // The profile is always named: the inventory may have another by now.
     let plan_anew = |hosts: &str| match report.purpose {
-        Purpose::Harden { profile } if profile == "baseline" => format!("clawfleet harden {hosts}"),
         Purpose::Harden { profile } => format!(
             "clawfleet harden {hosts} --profile {}",
             words::quote(profile)

@@ -31,6 +31,8 @@ pub struct Survey {
     pub exposure: Option<Exposure>,
     /// Whether this login's own session runs inside the unit.
     pub inside: bool,
+    /// Another run that is not confirmed yet, and whose it is.
+    pub held: Option<String>,
 }
 
 /// One place of a file.
@@ -102,6 +104,7 @@ pub fn parse_survey(output: &[u8], nonce: &Nonce) -> Result<Survey, String> {
         shown: named(&frames, "show").map(shown).unwrap_or_default(),
         exposure: named(&frames, "exposure").and_then(exposure),
         inside: named(&frames, "inside").is_some(),
+        held: place.get("held").map(|held| sanitize(held).into_owned()),
     })
 }
 

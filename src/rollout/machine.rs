@@ -116,6 +116,12 @@ pub enum Action {
     End(RolloutEnd),
 }
 
+/// How many records of its own a host may tell us. An honest one tells two or three.
+const MOST_RECORDS: u32 = 60;
+
+/// How often a disarm is tried again.
+const MOST_DISARMS: u32 = 3;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     New,
@@ -139,6 +145,10 @@ pub struct Way {
     /// The last words of a loss.
     lost: Option<String>,
     losses: u32,
+    /// Records that the host told.
+    records: u32,
+    /// Disarms that did not disarm.
+    disarms: u32,
     /// Looks since the last answer.
     silent_looks: u32,
     /// Since when the gateway is being looked at.
@@ -158,6 +168,8 @@ impl Way {
             touched: false,
             lost: None,
             losses: 0,
+            records: 0,
+            disarms: 0,
             silent_looks: 0,
             verifying_since: None,
             well_since: None,
@@ -212,6 +224,16 @@ impl Way {
             (RolloutStep::Apply, Answer::Broke(why)) => self.undo(why),
             (RolloutStep::Verify, Answer::Seen(health)) => self.judge(health, now),
             (RolloutStep::VerifyUndo, Answer::Seen(health)) => self.judge_undo(health, now),
+            // It could not be disarmed: then it is to be undone, before it does so by itself.
+            (RolloutStep::Disarm, Answer::Found(Record::Applied))
+                if self.disarms > MOST_DISARMS =>
+            {
+                self.undo("its undo could not be disarmed".into())
+            }
+            (RolloutStep::Disarm, Answer::Found(Record::Applied)) => {
+                self.disarms += 1;
+                self.pause(PACE, RolloutStep::Disarm)
+            }
             (_, Answer::Found(record)) => self.found(record, now),
             (step, _) => {
                 let words = format!("the host answered {} with something else", step.id());
@@ -325,6 +347,13 @@ impl Way {
     }
 
     fn found(&mut self, record: Record, now: Duration) -> Action {
+        self.records += 1;
+        let goes_on = !matches!(record, Record::Absent | Record::Kept | Record::UndoBroke(_));
+        if goes_on && (self.records > MOST_RECORDS || self.is_late(now) && self.failure.is_none()) {
+            self.lost
+                .get_or_insert_with(|| "the host says the same again and again".into());
+            return Action::End(RolloutEnd::Unknown(self.unknown()));
+        }
         let lost = || self.lost.clone().unwrap_or_else(|| "no answer".into());
         match record {
             Record::Absent if self.touched => Action::End(RolloutEnd::Unknown(format!(

@@ -1,13 +1,28 @@
-//! L1: units as text: what `harden` renders.
+//! L1: units as text: what `harden` renders, how a unit file is read, and whether what stands in one is
+//! in force.
+//!
+//! `template` holds the texts and their variables, `render` fills them, `quote` makes words of systemd's
+//! syntax, `parse` reads unit files, `diff` compares two, `force` compares a file with what a manager says.
 
-mod stub;
-use minijinja::{Environment, UndefinedBehavior, context};
-pub use stub::*;
+mod diff;
+mod force;
+mod parse;
+mod quote;
+mod render;
+mod template;
+mod variables;
+
+pub use diff::diff;
+pub use force::{InForce, in_force, needs_restart, shown_names};
+pub use parse::{UnitSetting, lines_with_secrets, settings};
+pub use render::{RenderRequest, Rendered, render};
+pub use template::{ProfileDescription, TemplateFault, Templates};
+pub use variables::VariableDescription;
+
+pub use crate::model::Shape;
 
 /// The name of the drop-in that clawfleet writes.
 pub const DROP_IN: &str = "50-clawfleet.conf";
-
-const BASELINE: &str = include_str!("../../templates/50-clawfleet.conf.j2");
 
 /// Reads the year and the month out of a gateway's version, e.g. `2026.9.6`.
 pub fn year_and_month(version: &str) -> Option<(u32, u32)> {
@@ -15,24 +30,17 @@ pub fn year_and_month(version: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Renders the drop-in of the profile `baseline` for a gateway's version, without its comments: one
-/// `KEY=VALUE` each.
-///
-/// # Errors
-///
-/// What is wrong with the template, with its line.
-pub fn baseline(version: Option<&str>) -> Result<Vec<String>, String> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    let (year, month) = version.and_then(year_and_month).unwrap_or_default();
-    let text = environment
-        .render_str(BASELINE, context! { version_month => vec![year, month] })
-        .map_err(|error| error.to_string())?;
-    Ok(text
-        .lines()
-        .filter(|line| line.contains('=') && !line.starts_with('#'))
-        .map(str::to_owned)
-        .collect())
+/// Reads the year, the month and the number of the release in that month out of a gateway's version. What
+/// follows the last number, as in `2026.9.6-beta.1`, is left out: a beta has what its release has.
+pub fn release(version: &str) -> Option<[u32; 3]> {
+    let mut parts = version.splitn(3, '.');
+    let year = parts.next()?.parse().ok()?;
+    let month = parts.next()?.parse().ok()?;
+    let last = parts.next()?;
+    let digits = last
+        .find(|c: char| !c.is_ascii_digit())
+        .map_or(last, |end| last.get(..end).unwrap_or_default());
+    Some([year, month, digits.parse().ok()?])
 }
 
 #[cfg(test)]
@@ -40,21 +48,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_baseline_follows_the_version() {
-        let of = |version| baseline(version).unwrap();
-        assert!(of(Some("2026.6.10")).contains(&"KillMode=control-group".to_owned()));
-        assert!(of(Some("2026.6.10")).contains(&"TimeoutStopSec=30".to_owned()));
-        assert!(of(Some("2026.8.1")).contains(&"TimeoutStopSec=330".to_owned()));
-        assert!(of(Some("2026.10.1")).contains(&"KillMode=mixed".to_owned()));
-        assert!(of(None).contains(&"KillMode=control-group".to_owned()));
-        assert_eq!(of(Some("2026.9.6")).len(), 9);
-    }
-
-    #[test]
     fn versions() {
         assert_eq!(year_and_month("2026.9.6"), Some((2026, 9)));
         assert_eq!(year_and_month("2026.10"), Some((2026, 10)));
         assert_eq!(year_and_month("x.y"), None);
         assert_eq!(year_and_month(""), None);
+        assert_eq!(release("2026.9.6"), Some([2026, 9, 6]));
+        assert_eq!(release("2026.9.6-beta.1"), Some([2026, 9, 6]));
+        assert_eq!(release("2026.9.6.7"), Some([2026, 9, 6]));
+        for wrong in ["", "2026.9", "2026.9.", "2026.9.x", "a.b.c", "2026..6"] {
+            assert_eq!(release(wrong), None, "{wrong}");
+        }
     }
 }

@@ -8,8 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::{Crew, unit};
-use crate::fleet::worker::{AnyTransport, RunSecrets};
-use crate::fleet::{Cancel, CancelLevel, Limits};
+use crate::fleet::{Cancel, CancelLevel};
 use crate::model::{Host, Plan, RolloutEnd, RolloutEvent, RolloutStep, UnitPlan, UnitResult};
 use crate::rollout::Gate;
 
@@ -40,14 +39,11 @@ pub trait Between {
 pub async fn roll_out(
     order: Order<'_>,
     crew: Arc<Crew>,
-    transport: Arc<AnyTransport>,
-    limits: Limits,
-    secrets: Arc<RunSecrets>,
     cancel: &Cancel,
     between: &mut impl Between,
     mut watch: impl FnMut(RolloutEvent<'_>),
 ) -> Vec<UnitResult> {
-    let handshakes = Arc::new(Semaphore::new(limits.handshakes));
+    let handshakes = Arc::new(Semaphore::new(crew.limits.handshakes));
     let mut fleet = Fleet {
         results: vec![None; order.plan.units.len()],
         gate: order.gate,
@@ -71,7 +67,7 @@ pub async fn roll_out(
         let (steps, mut told) = mpsc::unbounded_channel();
         let mut cancelled = cancel.subscribe();
         loop {
-            while batch.tasks.len() < limits.forks
+            while batch.tasks.len() < crew.limits.forks
                 && fleet.closed.is_none()
                 && cancel.level() == CancelLevel::Run
             {
@@ -86,8 +82,6 @@ pub async fn roll_out(
                     Means {
                         host: Arc::clone(host),
                         crew: Arc::clone(&crew),
-                        transport: Arc::clone(&transport),
-                        secrets: Arc::clone(&secrets),
                         handshakes: Arc::clone(&handshakes),
                         cancel: cancel.clone(),
                     },
@@ -207,8 +201,6 @@ fn of_host(plan: &Plan, name: &str) -> Vec<(usize, UnitPlan)> {
 struct Means {
     host: Arc<Host>,
     crew: Arc<Crew>,
-    transport: Arc<AnyTransport>,
-    secrets: Arc<RunSecrets>,
     handshakes: Arc<Semaphore>,
     cancel: Cancel,
 }
@@ -233,7 +225,7 @@ async fn one_host(
             plan: &plan,
             run_id: &run,
             crew: &means.crew,
-            secrets: &means.secrets,
+            secrets: &means.crew.secrets,
             handshakes: &means.handshakes,
             cancel: means.cancel.subscribe(),
         };
@@ -241,7 +233,7 @@ async fn one_host(
             // Nobody listens any more when the run is left.
             let _ = steps.send((index, step));
         };
-        let result = unit::roll(errand, &means.transport, on_step).await;
+        let result = unit::roll(errand, &means.crew.transport, on_step).await;
         if result.end.is_failure() {
             failed = Some(plan.unit.clone());
         }

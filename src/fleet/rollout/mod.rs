@@ -13,6 +13,8 @@ use std::time::Duration;
 pub use batches::{Between, Order, roll_out};
 pub use survey::{Planning, survey};
 
+use super::Limits;
+use super::worker::{AnyTransport, RunSecrets};
 use crate::model::{Facts, UnitPlan};
 use crate::rollout::Health;
 
@@ -57,4 +59,10 @@ pub struct Crew {
     pub who: String,
     /// Its times.
     pub times: Times,
+    /// How hosts are reached.
+    pub transport: Arc<AnyTransport>,
+    /// How many at once.
+    pub limits: Limits,
+    /// What only this run knows.
+    pub secrets: Arc<RunSecrets>,
 }

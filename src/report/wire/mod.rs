@@ -3,7 +3,6 @@
 mod facts;
 mod plan;
 mod rollout;
-mod runs;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,8 +14,7 @@ use super::words;
 use crate::model::{Finding, FleetFinding, HostError, HostReport, Report};
 use facts::{WireFacts, facts};
 pub(super) use plan::WirePlanReport;
-pub(super) use rollout::WireRollout;
-pub(super) use runs::WireRuns;
+pub(super) use rollout::{WireRollout, WireRuns};
 
 /// `clawfleet.report/1`.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -12,6 +12,7 @@ survey() {
     echo "uid=$(id -u)"
     echo "gid=$(id -g)"
     if managed; then echo manager=yes; else echo manager=no; fi
+    held
     planned
     fragment
     if managed; then
@@ -22,6 +23,14 @@ survey() {
     fi
     inside
     frame end
+}
+
+# What another run has changed and nobody has confirmed yet may be undone at any moment.
+held() {
+    holder=$(cat "$base/lock/run" 2>/dev/null)
+    case $holder in '' | *[!0-9a-f-]*) return 0 ;; esac
+    managed && [ "$(manager show -p ActiveState --value "clawfleet-undo-$holder.timer" 2>/dev/null)" = active ] || return 0
+    printf 'held=%s of %s\n' "$holder" "$(one_line "$(cat "$base/lock/who" 2>/dev/null)")"
 }
 
 planned_file() { # NAME
