@@ -22,7 +22,9 @@ systemctl show -p ActiveState -p MainPID -p NRestarts -p NeedDaemonReload $unit 
 echo "gateway stop-timeout=$(systemctl show -p TimeoutStopUSec --value $unit)"
 pid=$(ss -Htlnp 'sport = :18789' | sed -n 's/.*pid=\([0-9]*\).*/\1/p' | head -n 1)
 echo "gateway holder=$pid"
+echo "gateway unit-file=$(systemctl is-enabled $unit 2>/dev/null)"
 echo "gateway user-pid=${user_pid:-}"
+echo "gateway environment=$(tr '\0' '\n' <"/proc/${pid:-self}/environ" | grep -E '^(LAB|STANDIN)_')"
 echo "gateway new=$(tr '\0' '\n' <"/proc/${pid:-self}/environ" | sed -n 's/^LAB_NEW=//p')"
 echo "gateway http=$(bash -c '
     exec 3<>/dev/tcp/127.0.0.1/18789 && printf "GET /healthz HTTP/1.0\r\n\r\n" >&3 && timeout 5 cat <&3' 2>/dev/null |

@@ -114,7 +114,10 @@ fn controller_dies(index: u32, at: At, late: u64) {
         // Until its undo has come the host is somebody's.
         let second = Controller::of(std::slice::from_ref(&host));
         let other = second.template("other", OTHER);
-        second.harden(&other, &["all"]).ends("locked", 4);
+        let refused = second.harden(&other, &["all"]);
+        assert_eq!(refused.code, Some(4), "{refused:?}");
+        let why = refused.json()["entries"][0]["why"].to_string();
+        assert!(why.contains("waits for its undo"), "{refused:?}");
     }
     let seen = settled(&host, HEALED_WITHIN);
     if at.0 == "disarm" {
