@@ -45,43 +45,96 @@ cgroup_dirs_of() { # HOST
   done
 }
 
-boot_host() { # HOST SUITE CGROUP GATEWAY(real|standin) REAL_VERSION
-  local host=$1 suite=$2 cgroup=$3 gateway=$4 version=$5 dir tree=() groups=()
-  dir=$run/hosts/$host
+prepare_host() { # HOST SUITE CGROUP GATEWAY(real|standin) REAL_VERSION KEEP(yes|no)
+  local host=$1 dir=$run/hosts/$1
   mkdir -p "$dir"
   state_set "$host" address "$(address_of "$host")"
-  state_set "$host" suite "$suite"
-  state_set "$host" cgroup "$cgroup"
-  state_set "$host" gateway "$gateway"
-  state_set "$host" planted-gateway "$gateway"
-  state_set "$host" version "$version"
+  state_set "$host" suite "$2"
+  state_set "$host" cgroup "$3"
+  state_set "$host" gateway "$4"
+  state_set "$host" planted-gateway "$4"
+  state_set "$host" version "$5"
   state_set "$host" scenario healthy
+  [[ $6 == no ]] || keep_writes "$host" "$(rootfs_of "$2")"
   make_network "$host"
+}
+
+# nspawn's own overlay goes with each boot. This one is mounted beside the host, in memory, and stays until
+# the host is taken down. What was written and not synced survives a power loss here: the machine keeps running.
+keep_writes() { # HOST ROOTFS
+  local dir=$run/hosts/$1
+  mkdir -p "$dir/writes" "$dir/root"
+  mount -t tmpfs -o size=256m,mode=0755 "lab-$1" "$dir/writes"
+  mkdir -p "$dir/writes/upper" "$dir/writes/work"
+  mount -t overlay -o "lowerdir=$2,upperdir=$dir/writes/upper,workdir=$dir/writes/work" "lab-$1" "$dir/root" ||
+    die 'this kernel puts no overlay on a file system in memory (CONFIG_OVERLAY_FS); leave out --keep-writes'
+}
+
+boot_host() { # HOST
+  local host=$1 dir=$run/hosts/$1 tree=() groups=() root=() gateway
+  gateway=$(state_get "$host" gateway)
   mapfile -t groups < <(cgroup_dirs_of "$host")
   mkdir -p "${groups[@]}"
+  rm -f "$dir/leader"
   # Unset, the host gets the machine's own kind of tree: hybrid v1 on a hybrid machine. A pure v1 tree
   # (=0) is of no use: its notice of an emptied cgroup does not reach a container, and stops time out.
-  [[ $cgroup == v1 ]] || tree=(SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1)
+  [[ $(state_get "$host" cgroup) == v1 ]] || tree=(SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1)
+  root=(-D "$(rootfs_of "$(state_get "$host" suite)")" --volatile=overlay)
+  [[ ! -d $dir/root ]] || root=(-D "$dir/root")
   # shellcheck disable=SC2016  # expanded by the inner shell
   env "${tree[@]}" SYSTEMD_NSPAWN_LOCK=0 setsid bash -c '
     while [[ $1 != -- ]]; do echo $$ >"$1/cgroup.procs"; shift; done
     shift
     exec "$@"' boot "${groups[@]}" -- \
-    systemd-nspawn -q -D "$(rootfs_of "$suite")" -M "$host" --hostname="$host" --volatile=overlay \
+    systemd-nspawn -q "${root[@]}" -M "$host" --hostname="$host" \
     --network-namespace-path="/run/netns/$host" --register=no --keep-unit --link-journal=no \
     --settings=no --resolv-conf=off --timezone=off --kill-signal=SIGRTMIN+3 \
     --bind-ro="$share:/opt/clawfleet-lab" --bind-ro="$gateways:/opt/clawfleet-gateways" \
-    --setenv="CLAWFLEET_GATEWAY=$gateway" --setenv="CLAWFLEET_REAL_VERSION=$version" \
-    /bin/sh /opt/clawfleet-lab/host/init </dev/null >"$dir/console.log" 2>&1 9>&- &
+    --setenv="CLAWFLEET_GATEWAY=$gateway" --setenv="CLAWFLEET_REAL_VERSION=$(state_get "$host" version)" \
+    /bin/sh /opt/clawfleet-lab/host/init </dev/null >>"$dir/console.log" 2>&1 8>&- 9>&- &
   state_set "$host" nspawn-pid $!
+}
+
+# The host goes down and is up again, with what it had written. Its network and its address stay.
+reboot_host() { # HOST power-loss|clean
+  local host=$1 how=$2
+  require_host "$host"
+  [[ -d $run/hosts/$host/root ]] || die "$host keeps nothing over a reboot; bring it up with: ci/lab up N --keep-writes"
+  exec 8>"$run/hosts/$host/lock"
+  flock 8
+  if [[ $how == clean ]]; then
+    # An init that is at its end ends nspawn, too.
+    host_exec "$host" systemctl poweroff --no-wall >/dev/null 2>&1 || true
+    gone_within 60 "$host" || die "$host does not shut down; look at $run/hosts/$host/console.log"
+  fi
+  kill_host "$host"
+  boot_host "$host"
+}
+
+gone_within() { # SECONDS HOST
+  local deadline=$((SECONDS + $1)) pid
+  pid=$(state_get "$2" nspawn-pid)
+  while [[ -d /proc/$pid ]] && [[ $(awk '/^State:/ {print $2}' "/proc/$pid/status" 2>/dev/null) != Z ]]; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.1
+  done
+}
+
+# Until it answers on port 22 again.
+wait_for_boot() { # HOST
+  local silent
+  silent=$(wait_for_banners 60 "$1")
+  [[ -z $silent ]] || die "$1 does not answer on port 22; look at $run/hosts/$1/console.log"
+  leader_of "$1" >/dev/null
 }
 
 # nspawn's only child that is a PID 1 is the host's systemd.
 leader_of() { # HOST
   local pid child
   pid=$(state_get "$1" leader)
-  if [[ -z $pid ]]; then
-    child=$(state_get "$1" nspawn-pid)
+  child=$(state_get "$1" nspawn-pid)
+  # Told to reboot from inside, a host ends; what had its number may be anything by now.
+  if [[ -z $pid || $(awk '/^PPid:/ {print $2}' "/proc/$pid/status" 2>/dev/null) != "$child" ]]; then
     [[ -n $child ]] || return 1
     for pid in $(pgrep -P "$child"); do
       if [[ $(awk '/^NSpid:/ {print $NF}' "/proc/$pid/status" 2>/dev/null) == 1 ]]; then
@@ -156,6 +209,10 @@ kill_host() { # HOST: everything in its cgroups, which nspawn and its init are i
 remove_host() { # HOST: what is left of a dead host
   local dir
   drop_network "$1"
+  for dir in "$run/hosts/$1/root" "$run/hosts/$1/writes"; do
+    # Its own mount namespace may be at its end still.
+    if mountpoint -q "$dir"; then umount "$dir" 2>/dev/null || umount -l "$dir"; fi
+  done
   while read -r dir; do
     [[ -d $dir ]] && find "$dir" -depth -type d -exec rmdir {} + 2>/dev/null
   done < <(cgroup_dirs_of "$1")
@@ -197,8 +254,8 @@ raise_limits() { # NUMBER OF HOSTS
   done
 }
 
-lab_up() { # N SUITE CGROUP REAL VERSION FROM
-  local count=$1 suite=$2 cgroup=$3 real=$4 version=$5 from=$6 i host gateway new=() silent=()
+lab_up() { # N SUITE CGROUP REAL VERSION FROM KEEP
+  local count=$1 suite=$2 cgroup=$3 real=$4 version=$5 from=$6 keep=$7 i host gateway new=() silent=()
   need_lab_tools
   cgroup=$(choose_cgroup "$suite" "$cgroup")
   for ((i = 1; i <= count; i++)); do
@@ -220,7 +277,8 @@ lab_up() { # N SUITE CGROUP REAL VERSION FROM
   for host in "${new[@]}"; do
     gateway=standin
     if ((${host#VM} - from < real)); then gateway=real; fi
-    boot_host "$host" "$suite" "$cgroup" "$gateway" "$version"
+    prepare_host "$host" "$suite" "$cgroup" "$gateway" "$version" "$keep"
+    boot_host "$host"
   done
   write_known_hosts
   patiently "$run/silent" wait_for_banners $((60 + count)) "${new[@]}"

@@ -16,6 +16,7 @@ mod http;
 mod lab;
 mod logins;
 mod matrix;
+mod rollout;
 mod scenarios;
 mod ssh;
 mod versions;
