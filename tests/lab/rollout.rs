@@ -3,12 +3,11 @@
 //! does the exit code say so, does the gateway work, are the files those of before or those of the plan, and
 //! is nothing left behind.
 
-mod faults;
-mod fleet;
-mod hostile;
-mod locks;
-mod logins;
-mod looking;
+#![allow(
+    dead_code,
+    reason = "tests of further faults, still to be written, use the rest"
+)]
+
 mod walks;
 
 use std::collections::{BTreeMap, BTreeSet};
