@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Finds who holds the gateway's port before the gateway starts, says who it is, and ends it where that is
 # asked for and safe. It starts from the listening socket, so clients of the port are never touched.
 #
@@ -5,11 +6,13 @@
 #
 # It is rendered into one ExecStartPre= line: comment lines and indentation are left out there.
 
-# The systemd cgroup of a process: the named hierarchy of v1 where there is one, else v2's.
+# The systemd cgroup of a process: that of v1's named hierarchy where it is used, else v2's. In a container of v2
+# on a machine of v1 the first is there too, and says nothing.
 cgroup_of() {
     cgroup=
     while IFS= read -r line; do
         case $line in
+        *:name=systemd:/) ;;
         *:name=systemd:*) cgroup=${line#*:name=systemd:} && break ;;
         0::*) cgroup=${line#0::} ;;
         esac
@@ -44,14 +47,16 @@ sockets() {
 # line break in it.
 holds() {
     for fd in /proc/"$1"/fd/*; do
-        link=$(readlink "$fd") && inode=${link#'socket:['} && [ "$inode" != "$link" ] || continue
-        case $inodes in *" ${inode%]} "*) return 0 ;; esac
+        link=$(readlink "$fd") || continue
+        case $link in 'socket:['*) link=${link#'socket:['} ;; *) continue ;; esac
+        case $inodes in *" ${link%]} "*) return 0 ;; esac
     done
     return 1
 }
 
 # The processes that seem to hold one of them.
 holders() {
+    # shellcheck disable=SC2012 # one process for all of them
     ls -l /proc/[0-9]*/fd | while read -r line; do
         case $line in
         /proc/*/fd:) pid=${line#/proc/} && pid=${pid%/fd:} ;;
@@ -109,7 +114,8 @@ guard() {
     cgroup_of "$$"
     own=$cgroup
     for pid in $(holders); do
-        start_of "$pid" && holds "$pid" || continue
+        start_of "$pid" || continue
+        holds "$pid" || continue
         cgroup_of "$pid"
         case $cgroup/ in "$own"/*) continue ;; esac
         IFS= read -r comm <"/proc/$pid/comm" || continue
