@@ -107,6 +107,34 @@ pub fn settings(text: &str) -> Vec<UnitSetting> {
     found
 }
 
+/// The first line of a unit file that is neither a section, an assignment, a comment, a continuation nor
+/// blank, or an assignment that stands in no section: its number, from 1, and its text. systemd would pass
+/// over it with a warning in the journal.
+pub(super) fn stray_line(text: &str) -> Option<(u32, String)> {
+    let (mut continued, mut in_section) = (false, false);
+    for (number, line) in (1..).zip(text.lines()) {
+        let bare = line.trim();
+        if bare.starts_with(['#', ';']) {
+            continue;
+        }
+        let begins = !std::mem::replace(&mut continued, line.ends_with('\\'));
+        if !begins || bare.is_empty() {
+            continue;
+        }
+        let section = bare.starts_with('[') && bare.ends_with(']');
+        in_section |= section;
+        let assignment = bare.split_once('=').is_some_and(|(key, _)| {
+            !key.is_empty()
+                && !key.starts_with('[')
+                && !key.trim_end().contains(char::is_whitespace)
+        });
+        if !(section || assignment && in_section) {
+            return Some((number, bare.to_owned()));
+        }
+    }
+    None
+}
+
 fn add(found: &mut Vec<UnitSetting>, section: &str, key: &str, value: &str) {
     let mine = |setting: &UnitSetting| setting.section == section && setting.key == key;
     let new = UnitSetting {

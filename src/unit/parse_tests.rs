@@ -117,10 +117,36 @@ fn secrets_are_found() {
     }
 }
 
+#[test]
+fn lines_that_are_none_are_found() {
+    for (text, stray) in [
+        ("[Service]\nRestart=always\n", None),
+        (
+            "# a\n; b\n\n[Service]\nExecStart=/bin/a \\\n  b c\n d e\n",
+            Some((7, "d e")),
+        ),
+        (
+            "[Service]\nExecStart=/bin/a \\\n# between\n  b c\nNice=1\n",
+            None,
+        ),
+        ("[Service\nRestart=always\n", Some((1, "[Service"))),
+        ("Restart=always\n", Some((1, "Restart=always"))),
+        ("[Service]\nRestart always\n", Some((2, "Restart always"))),
+        ("[Service]\n=always\n", Some((2, "=always"))),
+        ("[Service]\nRestart =always\n", None),
+        ("[X-Mine]\nA=1\n", None),
+        ("", None),
+    ] {
+        let wanted = stray.map(|(number, line)| (number, line.to_owned()));
+        assert_eq!(stray_line(text), wanted, "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn nothing_panics(text in "([\\[\\]A-Za-z=# \\\\\"'%$;\n-]{0,12}\n?){0,12}") {
         let _ = settings(&text);
+        let _ = stray_line(&text);
         let _ = lines_with_secrets(&text);
     }
 

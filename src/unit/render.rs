@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::parse::{UnitSetting, settings};
+use super::parse::{UnitSetting, settings, stray_line};
 use super::template::{GUARD, TemplateFault, Templates};
 use super::variables::{self, complaint, defaults, normal};
 use super::{quote, release};
@@ -106,10 +106,27 @@ pub fn render(
         text = templates.render(name, &context)?;
     }
     let text = tidy(&text);
-    Ok(Rendered {
-        settings: settings(&text),
-        text,
-    })
+    let settings = settings(&text);
+    sound(name, &text, &settings)?;
+    Ok(Rendered { text, settings })
+}
+
+/// A template of an operator's own may render to anything; systemd passes over lines that it does not know.
+fn sound(name: &str, text: &str, settings: &[UnitSetting]) -> Result<(), TemplateFault> {
+    if let Some((number, line)) = stray_line(text) {
+        let line = one_line(&line);
+        let message =
+            format!("line {number} of what it renders to is no line of a unit file: `{line}`");
+        let fault = TemplateFault::new(name, message);
+        return Err(
+            fault.hint("write `[Section]` or `Name=value`; see it whole with `harden --show`")
+        );
+    }
+    if settings.is_empty() {
+        let fault = TemplateFault::new(name, "what it renders to sets nothing");
+        return Err(fault.hint("to take the file away from a host, use `clawfleet rollback`"));
+    }
+    Ok(())
 }
 
 fn keys(settings: &[UnitSetting]) -> BTreeSet<(String, String)> {

@@ -43,6 +43,23 @@ fn templates_of_ones_own_take_the_places_of_the_built_in_ones() {
 }
 
 #[test]
+fn what_renders_to_no_unit_file_is_a_fault() {
+    let fault = |text: &str| {
+        let templates = own("50-clawfleet.conf.j2", text).unwrap();
+        rendered(&templates, "baseline", &BTreeMap::new())
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        fault("[Service\nRestart=always\n"),
+        "50-clawfleet.conf.j2: line 1 of what it renders to is no line of a unit file: `[Service`"
+    );
+    let empty = "50-clawfleet.conf.j2: what it renders to sets nothing";
+    assert_eq!(fault("# nothing\n"), empty);
+    assert_eq!(fault("[X-Clawfleet]\nProfile=baseline\n"), empty);
+}
+
+#[test]
 fn faults_of_templates_have_their_place() {
     let unknown = own("base.j2", "").unwrap_err();
     assert_eq!(

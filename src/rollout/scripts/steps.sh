@@ -6,9 +6,17 @@
 # planned_file PATH BEFORE AFTER MODE TEXT for each file.
 
 state() { cat "$dir/state" 2>/dev/null || echo none; }
+# Later states and decisions are written beforehand: a rename works on a disk that is full by then.
+write_states() {
+    mkdir "$dir/to-keep" "$dir/to-undo" || return 1
+    for later in prepared applying applied kept undone undo-broke; do echo "$later" >"$dir/state.$later" || return 1; done
+    echo keep >"$dir/to-keep/what" && echo undo >"$dir/to-undo/what" || return 1
+    sync "$dir/state.prepared" "$dir/state.applying" "$dir/state.applied" "$dir/state.kept" "$dir/state.undone" \
+        "$dir/state.undo-broke" "$dir/to-keep/what" "$dir/to-undo/what" 2>/dev/null || sync
+}
 set_state() {
-    echo "$1" >"$dir/state.new" && { sync "$dir/state.new" 2>/dev/null || true; }
-    mv -f "$dir/state.new" "$dir/state"
+    mv -f "$dir/state.$1" "$dir/state" 2>/dev/null || [ "$(state)" = "$1" ] || return 1
+    sync "$dir" 2>/dev/null || true
 }
 note() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*" >>"$dir/log" 2>/dev/null; }
 
@@ -39,15 +47,14 @@ prepare() {
     # Without the list there is no undo, so it has to be whole.
     mv "$dir/manifest.new" "$dir/manifest" && [ "$(grep -c . "$dir/manifest")" = "$count" ] ||
         answer failed "$dir cannot be written: is the disk full?"
-    write_undo || answer failed "$dir cannot be written: is the disk full?"
+    { write_undo && write_states; } 2>/dev/null || answer failed "$dir cannot be written: is the disk full?"
     arm
     count=0
     mode=stage
     files
     [ -z "$problem" ] || answer "$problem" "$problem_why"
     verify_staged
-    set_state prepared || answer failed "$dir cannot be written: is the disk full?"
-    [ "$(state)" = prepared ] || answer failed "$dir cannot be written: is the disk full?"
+    set_state prepared || answer failed "$dir cannot be written"
     rm -f "$dir/preparing"
     trap - EXIT
     answer prepared
@@ -164,6 +171,8 @@ planned_file() {
         fi
         [ "$3" != - ] || return 0
         if [ "$SCOPE" = system ]; then rights=755; else rights=700; fi
+        # Those between are as the umask wants: nobody else's.
+        # shellcheck disable=SC2174
         [ -d "$parent" ] || why=$(mkdir -m "$rights" -p "$parent" 2>&1) || {
             problem=failed problem_why="$parent cannot be made: $why"
             return 0
@@ -292,35 +301,42 @@ apply() {
     esac
     echo "$$ $(started $$)" >"$dir/applying"
     [ ! -e "$dir/decision" ] || report
-    set_state applying
-    while IFS=$tab read -r _ before after _ path; do
+    set_state applying || broke "$dir cannot be written"
+    while IFS=$tab read -r number before after _ path; do
         [ ! -e "$dir/decision" ] || broke "its undo began"
         [ "$(digest "$path")" = "$before" ] || broke "$path was changed by somebody else meanwhile"
         staged=${path%/*}/.${path##*/}.clawfleet-$RUN
         if [ "$after" = - ]; then
             why=$(rm -f "$path" 2>&1) || broke "$path cannot be removed: $why"
+            # An empty directory of drop-ins is of no use. What it was like stays for the undo.
+            case $path in
+            */"$UNIT".d/*)
+                stat -c '%a %u:%g' "${path%/*}" >"$dir/parent.$number" 2>/dev/null
+                rmdir "${path%/*}" 2>/dev/null
+                ;;
+            esac
         else
             why=$(mv -f "$staged" "$path" 2>&1) || broke "$path cannot be written: $why"
         fi
-        sync "${path%/*}" 2>/dev/null
+        sync "${path%/*}" 2>/dev/null || sync "$units" 2>/dev/null
         [ "$(digest "$path")" = "$after" ] || broke "$path is not what was written"
     done <"$dir/manifest"
     if managed; then
         property MainPID >"$dir/main-pid"
         why=$(manager daemon-reload 2>&1) || broke "systemd does not read its files again: $why"
         if [ "$ENABLE" = yes ]; then
-            : >"$dir/enabled"
+            { : >"$dir/enabled"; } 2>/dev/null || broke "$dir cannot be written: is the disk full?"
             why=$(manager enable -- "$UNIT" 2>&1) || broke "the unit cannot be enabled: $why"
         fi
         if [ "$RESTART" = yes ]; then
-            : >"$dir/restarted"
+            { : >"$dir/restarted"; } 2>/dev/null || broke "$dir cannot be written: is the disk full?"
             manager reset-failed -- "$UNIT" >/dev/null 2>&1
-            set_state applied
+            set_state applied || broke "$dir cannot be written"
             # The manager does it: it dies neither with this session nor with the gateway.
             why=$(manager --no-block restart -- "$UNIT" 2>&1) || broke "the unit cannot be restarted: $why"
         fi
     fi
-    set_state applied
+    set_state applied || broke "$dir cannot be written"
     rm -f "$dir/applying"
     answer applied "$(cat "$dir/main-pid" 2>/dev/null)"
 }
@@ -336,7 +352,8 @@ broke() {
 disarm() {
     [ "$(state)" = applied ] || report
     echo "$$ $(started $$)" >"$dir/disarming"
-    if mkdir "$dir/decision" 2>/dev/null; then echo keep >"$dir/decision/what"; fi
+    # A rename onto a directory that is not empty fails: the first one has decided.
+    mv -T "$dir/to-keep" "$dir/decision" 2>/dev/null
     [ "$(cat "$dir/decision/what" 2>/dev/null)" = keep ] || report
     disarm_all
     set_state kept

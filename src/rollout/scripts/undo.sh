@@ -21,7 +21,11 @@ manager() { if [ "$SCOPE" = system ]; then systemctl "$@"; else systemctl --user
 managed() { [ "$SCOPE" = system ] || [ -e "$XDG_RUNTIME_DIR/systemd/private" ]; }
 note() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*" >>"$dir/log" 2>/dev/null; }
 state() { cat "$dir/state" 2>/dev/null; }
-set_state() { echo "$1" >"$dir/state.new" && sync "$dir/state.new" 2>/dev/null; mv -f "$dir/state.new" "$dir/state"; }
+# Written beforehand, where the preparation came so far: a disk that is full by now does not hinder an undo.
+set_state() {
+    mv -f "$dir/state.$1" "$dir/state" 2>/dev/null || [ "$(state)" = "$1" ] || echo "$1" >"$dir/state"
+    sync "$dir" 2>/dev/null
+}
 digest() {
     if [ -L "$1" ]; then
         echo link
@@ -48,16 +52,11 @@ works() { # FILE: pid and start
     [ "$(started "$worker")" = "$since" ]
 }
 
-# The one who decides first has decided: an undo, or that the new files stay.
+# The one who decides first has decided: an undo, or that the new files stay. A rename onto a directory that
+# is not empty fails. Where nothing was decided and nothing can be written, nobody said that the files stay.
 decided() {
-    if mkdir "$dir/decision" 2>/dev/null; then echo undo >"$dir/decision/what"; fi
-    decision=$(cat "$dir/decision/what" 2>/dev/null)
-    # The host went down between the two: nobody said that the files stay.
-    [ -n "$decision" ] || {
-        decision=undo
-        echo undo >"$dir/decision/what"
-    }
-    [ "$decision" = undo ]
+    mv -T "$dir/to-undo" "$dir/decision" 2>/dev/null
+    [ "$(cat "$dir/decision/what" 2>/dev/null)" != keep ]
 }
 
 # Files that were still being put in their places are left to whoever does it, or it is ended.
@@ -92,6 +91,7 @@ restore_file() {
     if [ "$before" = - ]; then
         rm -f "$path"
     else
+        again_parent
         cp -a "$dir/old.$number" "$parent/.$name.clawfleet-undo-$RUN" &&
             { sync "$parent/.$name.clawfleet-undo-$RUN" 2>/dev/null || sync; } &&
             mv -f "$parent/.$name.clawfleet-undo-$RUN" "$path"
@@ -99,6 +99,15 @@ restore_file() {
     sync "$parent" 2>/dev/null
     found=$(digest "$path")
     [ "$found" = "$before" ] || broke="$path could not be put back"
+}
+
+# The directory went with the last of its files.
+again_parent() {
+    [ ! -d "$parent" ] || return 0
+    mkdir -m 755 "$parent" || return 0
+    { read -r rights owner <"$dir/parent.$number"; } 2>/dev/null || return 0
+    chmod "$rights" "$parent"
+    chown "$owner" "$parent"
 }
 
 forget_boot() {

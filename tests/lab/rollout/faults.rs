@@ -63,13 +63,25 @@ fn what_fails_leaves_the_host_as_it_was() {
         all.go(what, move || rolled_back(index, what, text));
     }
     all.go("a drop-in that was there comes back", || old_drop_in(17));
-    all.go("the disk is full from the verification on, and all is well", || {
-        full_from_then_on(19, SOUND, &[("applied", 0), ("rolled-back", 5)]);
+    all.go(
+        "the disk is full from the verification on, and all is well",
+        || {
+            full_from_then_on(19, SOUND, &[("applied", 0), ("rolled-back", 5)]);
+        },
+    );
+    all.go(
+        "the disk is full from the verification on, and it fails",
+        || {
+            full_from_then_on(
+                20,
+                "[Service]\nExecStartPre=/bin/false\n",
+                &[("rolled-back", 5)],
+            );
+        },
+    );
+    all.go("the file of the drop-in cannot be replaced", || {
+        immutable(18)
     });
-    all.go("the disk is full from the verification on, and it fails", || {
-        full_from_then_on(20, "[Service]\nExecStartPre=/bin/false\n", &[("rolled-back", 5)]);
-    });
-    all.go("the file of the drop-in cannot be replaced", || immutable(18));
     all.all_well();
 }
 
@@ -117,11 +129,17 @@ fn full_from_then_on(index: u32, text: &'static str, wanted: &[(&str, i32)]) {
     let template = bastion.template("own", text);
     let running = bastion.start(&harden_args(&template, &["all", "--restart", "always"]));
     running.at_step("verify", 1).unwrap();
-    on_host(&host, "! dd if=/dev/zero of=/var/lib/clawfleet/filler bs=4k 2>/dev/null");
+    on_host(
+        &host,
+        "! dd if=/dev/zero of=/var/lib/clawfleet/filler bs=4k 2>/dev/null",
+    );
     let ran = running.finish();
     tell(std::thread::current().name().unwrap(), &ran);
     let outcome = ran.outcomes()[&host].clone();
-    assert!(wanted.contains(&(outcome.as_str(), ran.code.unwrap())), "{ran:?}");
+    assert!(
+        wanted.contains(&(outcome.as_str(), ran.code.unwrap())),
+        "{ran:?}"
+    );
     settled(&host, Duration::from_secs(60)).is_as_claimed(&outcome, &before);
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::logins::is_back;
 use super::{AtOnce, Controller, HOSTS, Host, Ran, fresh, hosts, name, settled, tell};
 use crate::lab::on_host;
 
@@ -26,8 +25,10 @@ fn ends(ran: &Ran, wanted: &[(&str, usize)], code: i32) {
     for outcome in ran.outcomes().into_values() {
         *ends.entry(outcome).or_default() += 1;
     }
-    let wanted: BTreeMap<String, usize> =
-        wanted.iter().map(|(end, count)| ((*end).to_owned(), *count)).collect();
+    let wanted: BTreeMap<String, usize> = wanted
+        .iter()
+        .map(|(end, count)| ((*end).to_owned(), *count))
+        .collect();
     assert_eq!(ends, wanted, "{ran:?}");
     assert_eq!(ran.code, Some(code), "{ran:?}");
 }
@@ -55,16 +56,34 @@ fn three_of_thirty_fail_in_the_second_batch() {
     let bastion = Controller::of(&all);
     let template = bastion.template("own", HERE_AND_THERE);
     let harden = |max_fail: &str| {
-        bastion.harden(&template, &["all", "--restart", "always", "--batch", "1,10%,50%", "--max-fail", max_fail])
+        bastion.harden(
+            &template,
+            &[
+                "all",
+                "--restart",
+                "always",
+                "--batch",
+                "1,10%,50%",
+                "--max-fail",
+                max_fail,
+            ],
+        )
     };
     // None may fail, or one: the second batch closes the gate, and the other 26 are never touched.
     for max_fail in ["0", "1"] {
         let ran = harden(max_fail);
-        tell(&format!("3 of 30 fail in batch 2, --max-fail {max_fail}"), &ran);
-        ends(&ran, &[("applied", 1), ("rolled-back", 3), ("not-attempted", 26)], 5);
+        tell(
+            &format!("3 of 30 fail in batch 2, --max-fail {max_fail}"),
+            &ran,
+        );
+        ends(
+            &ran,
+            &[("applied", 1), ("rolled-back", 3), ("not-attempted", 26)],
+            5,
+        );
         assert!(ran.stderr.contains("stopped after batch 2 of 4"), "{ran:?}");
         for (host, before) in all.iter().zip(&before).skip(1) {
-            is_back(&Host::see(host), before);
+            Host::see(host).is_again(before);
         }
         let back = bastion.rollback(&run_of(&ran));
         ends(&back, &[("applied", 1)], 0);
@@ -93,6 +112,6 @@ fn three_of_thirty_fail_in_the_second_batch() {
     let back = bastion.rollback(&run_of(&resumed));
     ends(&back, &[("applied", 3)], 0);
     for (host, before) in all.iter().zip(&before) {
-        is_back(&Host::see(host), before);
+        Host::see(host).is_again(before);
     }
 }

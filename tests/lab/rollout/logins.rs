@@ -17,7 +17,9 @@ fn whoever_may_change_a_unit_changes_it_and_puts_it_back() {
         (3, "user-unit", "user: root"),
         (4, "user-unit", "user: op, become: sudo"),
     ] {
-        all.go(format!("{settings}, {scenario}"), move || there_and_back(index, scenario, settings, ""));
+        all.go(format!("{settings}, {scenario}"), move || {
+            there_and_back(index, scenario, settings, "")
+        });
     }
     all.go("sudo with its password", || {
         let settings = "user: pat, become: sudo, become_password: {env: PW}";
@@ -48,7 +50,10 @@ fn there_and_back(index: u32, scenario: &str, settings: &str, password: &str) {
     now.is_as_claimed("applied", &before);
     // Root has written nothing among another's files.
     if scenario == "user-unit" {
-        let foreign = on_host(&host, "find /home/claw/.config /home/claw/.local ! -user claw");
+        let foreign = on_host(
+            &host,
+            "find /home/claw/.config /home/claw/.local ! -user claw",
+        );
         assert_eq!(foreign, "");
     }
     assert_eq!(bastion.recorded()[&host], "applied");
@@ -59,23 +64,16 @@ fn there_and_back(index: u32, scenario: &str, settings: &str, password: &str) {
     assert_eq!(Host::see(&host), now);
     let back = bastion.rollback("last");
     back.ends("applied", 0);
-    is_back(&Host::see(&host), &before);
-}
-
-/// As before, but for the directory of the drop-in, which may stay.
-#[track_caller]
-pub(super) fn is_back(now: &Host, before: &Host) {
-    let mut now = now.clone();
-    now.files.retain(|line| {
-        before.files.contains(line) || !(line.starts_with("d ") && line.ends_with(".service.d -> "))
-    });
-    now.is_again(before);
+    Host::see(&host).is_again(&before);
 }
 
 /// Asked for, refused, wrong: nothing is done, and it is said that nobody looked.
 fn sudo_says_no(host: &String, settings: &str) {
     let before = Host::see(host);
-    for (password, what) in [("falsch", "a wrong password for sudo"), ("", "no password for sudo")] {
+    for (password, what) in [
+        ("falsch", "a wrong password for sudo"),
+        ("", "no password for sudo"),
+    ] {
         let bastion = Controller::with(std::slice::from_ref(host), settings).env("PW", password);
         let template = bastion.path("sound");
         let ran = bastion.harden(template.to_str().unwrap(), &["all"]);
@@ -139,5 +137,5 @@ fn without_a_restart(index: u32) {
     assert_eq!(now.gateway("MainPID"), before.gateway("MainPID"));
     assert_eq!(now.gateway("new"), "", "{now:?}");
     bastion.rollback("last").ends("applied", 0);
-    is_back(&Host::see(&host), &before);
+    Host::see(&host).is_again(&before);
 }

@@ -7,10 +7,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 
 use super::{Controller, Host, SOUND, fresh, hosts, root_of};
-use crate::lab::{on_host};
+use crate::lab::on_host;
 
 /// What sshd, PAM, logind and journald write for every login, whoever comes for whatever.
-const OF_A_LOGIN: [&str; 4] = ["/var/log/lastlog", "/var/log/wtmp", "/var/log/btmp", "/var/log/journal/"];
+const OF_A_LOGIN: [&str; 4] = [
+    "/var/log/lastlog",
+    "/var/log/wtmp",
+    "/var/log/btmp",
+    "/var/log/journal/",
+];
 
 /// Every change below some directories, from outside: the host's root is an overlay that is mounted here.
 struct Watch {
@@ -60,7 +65,9 @@ impl Watch {
             match reader.next() {
                 Ok(event) => {
                     assert!(!event.events().contains(inotify::ReadFlags::QUEUE_OVERFLOW));
-                    let name = event.file_name().map(|name| name.to_string_lossy().into_owned());
+                    let name = event
+                        .file_name()
+                        .map(|name| name.to_string_lossy().into_owned());
                     let path = self.dirs[&event.wd()].join(name.unwrap_or_default());
                     let path = path.strip_prefix(&self.root).unwrap();
                     changed.insert(format!("/{}", path.display()));
@@ -79,18 +86,31 @@ fn a_look_writes_nothing() {
     let before = Host::see(&host);
     let bastion = Controller::of(std::slice::from_ref(&host));
     let template = bastion.path("sound").to_str().unwrap().to_owned();
-    let watch = Watch::over(&host, &["/etc", "/var", "/home", "/root", "/usr", "/opt", "/srv"]);
+    let watch = Watch::over(
+        &host,
+        &["/etc", "/var", "/home", "/root", "/usr", "/opt", "/srv"],
+    );
     assert!(watch.dirs.len() > 300, "{} directories", watch.dirs.len());
     // It sees what is done.
     on_host(&host, "echo >/etc/lab-mark; rm /etc/lab-mark");
-    assert_eq!(watch.changed(), BTreeSet::from(["/etc/lab-mark".to_owned()]));
+    assert_eq!(
+        watch.changed(),
+        BTreeSet::from(["/etc/lab-mark".to_owned()])
+    );
     let plan = bastion.path("plan.json");
     for args in [
         vec!["harden", "all", "--check", "--template-dir", &template],
         vec!["harden", "all", "--check", "--profile", "strict"],
         vec!["harden", "all", "--check", "--shape", "unit"],
         vec!["harden", "all", "--show", "--template-dir", &template],
-        vec!["harden", "all", "--out", plan.to_str().unwrap(), "--template-dir", &template],
+        vec![
+            "harden",
+            "all",
+            "--out",
+            plan.to_str().unwrap(),
+            "--template-dir",
+            &template,
+        ],
         vec!["harden", "all", "--template-dir", &template],
     ] {
         let ran = bastion.run(&args);
@@ -123,7 +143,10 @@ fn a_host_that_cannot_be_written_is_looked_at_alike() {
         &host,
         "for place in /etc /var /home /root /usr; do mount --bind $place $place && mount -o remount,bind,ro $place || exit; done",
     );
-    on_host(&host, "! touch /etc/lab /var/lab /home/lab /root/lab /usr/lab 2>/dev/null");
+    on_host(
+        &host,
+        "! touch /etc/lab /var/lab /home/lab /root/lab /usr/lab 2>/dev/null",
+    );
     let looked = bastion.check(&template);
     assert_eq!(looked.code, Some(4), "{looked:?}");
     let (usual, looked) = (usual.json(), looked.json());
