@@ -6,6 +6,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use super::context::Context;
 use super::error::CliError;
 use super::rollout::Draft;
+use crate::fleet::{Cancel, CancelLevel};
 use crate::model::Planned;
 use crate::model::nodeset;
 use crate::report::{PlanGroup, plan_groups, render_group, render_group_details, render_plan_head};
@@ -19,6 +20,16 @@ pub(super) enum Choice {
     },
     /// Nothing at all.
     Quit,
+    /// To leave: Ctrl-C.
+    Interrupted,
+}
+
+/// What came of a question.
+enum Answer {
+    Line(String),
+    /// There is nobody any more.
+    Nobody,
+    Interrupted,
 }
 
 /// Whether there is somebody to ask.
@@ -27,7 +38,11 @@ pub(super) fn can_ask() -> bool {
 }
 
 /// Asks about each distinct change; what is not agreed to is taken out of the draft.
-pub(super) async fn ask(context: &Context, draft: &mut Draft) -> Result<Choice, CliError> {
+pub(super) async fn ask(
+    context: &Context,
+    draft: &mut Draft,
+    cancel: &Cancel,
+) -> Result<Choice, CliError> {
     let view = context.stderr_view();
     let report = draft.report();
     let groups = plan_groups(&report);
@@ -46,8 +61,10 @@ pub(super) async fn ask(context: &Context, draft: &mut Draft) -> Result<Choice, 
                 "\nChange {}? [y]es, [n]o, [a]ll that follow, [d]etails, [e]dit the hosts, [q]uit: ",
                 names(draft, &entries)
             );
-            let Some(answer) = line(question).await else {
-                return Ok(Choice::Quit);
+            let answer = match line(question, cancel).await {
+                Answer::Line(answer) => answer,
+                Answer::Nobody => return Ok(Choice::Quit),
+                Answer::Interrupted => return Ok(Choice::Interrupted),
             };
             match answer.trim() {
                 "y" | "yes" => {
@@ -69,8 +86,11 @@ pub(super) async fn ask(context: &Context, draft: &mut Draft) -> Result<Choice, 
                     context.show(&render_group_details(&report, &part, view));
                 }
                 "e" | "edit" => {
-                    let Some(text) = line("Which of them (e.g. VM[151-153]): ".into()).await else {
-                        return Ok(Choice::Quit);
+                    let question = "Which of them (e.g. VM[151-153]): ".to_owned();
+                    let text = match line(question, cancel).await {
+                        Answer::Line(text) => text,
+                        Answer::Nobody => return Ok(Choice::Quit),
+                        Answer::Interrupted => return Ok(Choice::Interrupted),
                     };
                     match chosen(draft, &group.entries, text.trim()) {
                         Ok(left) => entries = left,
@@ -124,23 +144,37 @@ fn chosen(draft: &Draft, entries: &[usize], text: &str) -> Result<Vec<usize>, St
 }
 
 /// Asks a question that is answered with yes or no; everything else is no.
-pub(super) async fn yes_or_no(question: String) -> bool {
-    let answer = line(format!("{question} [y/N] ")).await;
-    answer.is_some_and(|answer| matches!(answer.trim(), "y" | "yes"))
+pub(super) async fn yes_or_no(question: String, cancel: &Cancel) -> bool {
+    match line(format!("{question} [y/N] "), cancel).await {
+        Answer::Line(answer) => matches!(answer.trim(), "y" | "yes"),
+        Answer::Nobody | Answer::Interrupted => false,
+    }
 }
 
-/// Reads a line; `None` where there is nobody any more.
-async fn line(question: String) -> Option<String> {
-    // The connections of the run live on meanwhile.
-    tokio::task::spawn_blocking(move || {
+async fn line(question: String, cancel: &Cancel) -> Answer {
+    // The connections of the run live on meanwhile. Nobody waits for this thread in the end.
+    let reading = tokio::task::spawn_blocking(move || {
         let mut stderr = io::stderr();
         stderr.write_all(question.as_bytes()).ok()?;
         stderr.flush().ok()?;
         let mut text = String::new();
         let read = io::stdin().lock().read_line(&mut text).ok()?;
         (read > 0).then_some(text)
-    })
-    .await
-    .ok()
-    .flatten()
+    });
+    let mut level = cancel.subscribe();
+    let interrupted = level.wait_for(|level| *level != CancelLevel::Run);
+    tokio::select! {
+        read = reading => match read {
+            Ok(Some(text)) => Answer::Line(text),
+            _ => {
+                // The prompt stands on an open line.
+                let _ = writeln!(io::stderr());
+                Answer::Nobody
+            }
+        },
+        _ = interrupted => {
+            let _ = writeln!(io::stderr());
+            Answer::Interrupted
+        }
+    }
 }

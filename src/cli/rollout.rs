@@ -267,8 +267,9 @@ pub(super) async fn carry_out(
     if asks {
         // Hosts that wait behind a jump for an answer would lose it.
         ground.transport.ssh.close().await;
-        match confirm::ask(context, &mut draft).await? {
+        match confirm::ask(context, &mut draft, &ground.cancel).await? {
             Choice::Go { declined: left } => declined = left,
+            Choice::Interrupted => return Ok(Exit::Interrupted),
             Choice::Quit => return Ok(Exit::Pending),
         }
         if draft.plan.units.is_empty() {
@@ -321,6 +322,10 @@ async fn apply(
         hosts.get(name)?.labels.get(label).cloned()
     };
     let times = times(args, context);
+    ground
+        .transport
+        .ssh
+        .try_jumps_again_after(std::time::Duration::from_secs(3));
     let order = Order {
         plan,
         hosts: &hosts,
@@ -479,7 +484,8 @@ impl Between for BetweenBatches<'_> {
             }
             Some(Pause::Ask) => {
                 self.ground.transport.ssh.close().await;
-                let go = confirm::yes_or_no(format!("Batch {batch} is done. Go on?")).await;
+                let question = format!("Batch {batch} is done. Go on?");
+                let go = confirm::yes_or_no(question, &self.ground.cancel).await;
                 (!go).then(|| "the operator stopped after this batch".to_owned())
             }
         }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use russh::ChannelOpenFailure;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::connect::{Link, SshTransport};
 use super::tunnel::Tunnel;
@@ -21,7 +21,11 @@ const RECONNECTS: u8 = 2;
 
 /// The jumps of a run.
 #[derive(Default)]
-pub(super) struct Jumps(Mutex<HashMap<SshSettings, Arc<tokio::sync::Mutex<Jump>>>>);
+pub(super) struct Jumps {
+    slots: Mutex<HashMap<SshSettings, Arc<tokio::sync::Mutex<Jump>>>>,
+    /// After how long a jump that could not be had is tried again; unset: never.
+    again_after: OnceLock<Duration>,
+}
 
 impl fmt::Debug for Jumps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,21 +37,21 @@ impl fmt::Debug for Jumps {
 #[derive(Default)]
 struct Jump {
     link: Option<Arc<Link>>,
-    /// Why it cannot be had; then nobody tries again.
-    down: Option<HostOutcome>,
+    /// Why it cannot be had, and since when.
+    down: Option<(Instant, HostOutcome)>,
     connects: u8,
 }
 
 impl Jumps {
     fn slot(&self, jump: &SshSettings) -> Arc<tokio::sync::Mutex<Jump>> {
-        let mut jumps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jumps = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(jumps.entry(jump.clone()).or_default())
     }
 
     /// Says good-bye to every jump, the last on each way first.
     pub(super) async fn close(&self) {
         let mut slots: Vec<_> = {
-            let mut jumps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut jumps = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             jumps.drain().collect()
         };
         slots.sort_by_key(|(settings, _)| std::cmp::Reverse(settings.jumps().len()));
@@ -60,8 +64,15 @@ impl Jumps {
 }
 
 impl SshTransport {
+    /// From now on a jump that could not be had is tried again after this time. A look at the fleet never
+    /// does, or hundreds of hosts would wait for a dead jump one after the other; who changes hosts has to
+    /// come back to them.
+    pub fn try_jumps_again_after(&self, time: Duration) {
+        let _ = self.jumps.again_after.set(time);
+    }
+
     /// Returns the connection to a jump host. The first who needs it makes it, the others wait; a
-    /// failure is everybody's and is not repeated.
+    /// failure is everybody's and is not repeated before its time.
     ///
     /// A chain of jumps is a recursion, so its future is boxed.
     pub(super) fn jump<'a>(
@@ -72,8 +83,12 @@ impl SshTransport {
         Box::pin(async move {
             let slot = self.jumps.slot(jump);
             let mut slot = slot.lock().await;
-            if let Some(why) = &slot.down {
-                return Err(why.clone());
+            if let Some((since, why)) = &slot.down {
+                let again_after = self.jumps.again_after.get();
+                if again_after.is_none_or(|after| since.elapsed() < *after) {
+                    return Err(why.clone());
+                }
+                *slot = Jump::default();
             }
             if let Some(link) = slot.link.as_ref().filter(|link| !link.handle.is_closed()) {
                 return Ok(Arc::clone(link));
@@ -85,7 +100,7 @@ impl SshTransport {
                     why.map(|why| format!(": {why}")).unwrap_or_default()
                 ));
                 let down = words::of_jump(jump, HostOutcome::Failed(lost));
-                slot.down = Some(down.clone());
+                slot.down = Some((Instant::now(), down.clone()));
                 return Err(down);
             }
             slot.connects += 1;
@@ -96,7 +111,7 @@ impl SshTransport {
                     Ok(link)
                 }
                 Err(outcome) => {
-                    slot.down = Some(outcome.clone());
+                    slot.down = Some((Instant::now(), outcome.clone()));
                     Err(outcome)
                 }
             }

@@ -1,70 +1,16 @@
 //! Questions at a pseudo-terminal, which `script` of util-linux makes.
 
-use std::io::{Read as _, Write as _};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
 use crate::known_hosts;
 use crate::support::fake::{self, Behaviour};
 use crate::support::lab::{Lab, fingerprint};
 use crate::support::program::STUCK;
-
-/// What Ctrl-C sends.
-const CTRL_C: &str = "\u{3}";
+use crate::support::terminal::{CTRL_C, converse};
 
 /// Runs `hosts trust all` at a terminal and types an answer to each question. Returns the exit
 /// code and the screen.
 fn at_a_terminal(lab: &Lab, answers: &[&str]) -> (Option<i32>, String) {
-    let command = lab.command(&["hosts", "trust", "all"]);
-    let words: Vec<String> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| format!("'{}'", word.to_str().unwrap()))
-        .collect();
-    let mut child = Command::new("script")
-        .args(["-qefc", &format!("exec {}", words.join(" ")), "/dev/null"])
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("HOME", lab.home())
-        .env("XDG_STATE_HOME", lab.path("state"))
-        .env("TERM", "xterm")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("`script` of util-linux is needed");
-    let mut screen = child.stdout.take().unwrap();
-    let (show, shown) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut chunk = [0; 4096];
-        while let Ok(read @ 1..) = screen.read(&mut chunk) {
-            let _ = show.send(String::from_utf8_lossy(&chunk[..read]).into_owned());
-        }
-    });
-    let mut all = String::new();
-    let begin = Instant::now();
-    let mut keyboard = child.stdin.take().unwrap();
-    let mut answers = answers.iter();
-    let mut questions = 0;
-    let code = loop {
-        assert!(begin.elapsed() < STUCK, "stuck: {all}");
-        if let Ok(text) = shown.recv_timeout(Duration::from_millis(10)) {
-            all += &text;
-        }
-        if all.matches("[yes/no]").count() > questions {
-            questions += 1;
-            let answer = answers.next().expect("a question too many");
-            let end = if *answer == CTRL_C { "" } else { "\n" };
-            write!(keyboard, "{answer}{end}").unwrap();
-        }
-        if let Some(status) = child.try_wait().unwrap() {
-            break status.code();
-        }
-    };
-    while let Ok(text) = shown.recv_timeout(Duration::from_millis(200)) {
-        all += &text;
-    }
-    assert_eq!(answers.next(), None, "{all}");
-    (code, all)
+    let answers: Vec<(&str, &str)> = answers.iter().map(|answer| ("[yes/no]", *answer)).collect();
+    converse(&lab.command(&["hosts", "trust", "all"]), &answers, STUCK)
 }
 
 #[test]

@@ -19,4 +19,6 @@ mod matrix;
 mod rollout;
 mod scenarios;
 mod ssh;
+#[path = "../support/terminal.rs"]
+mod terminal;
 mod versions;

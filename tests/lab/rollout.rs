@@ -5,9 +5,11 @@
 
 mod faults;
 mod fleet;
+mod hostile;
 mod locks;
 mod logins;
 mod looking;
+mod questions;
 mod walks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,9 +157,14 @@ impl Controller {
 
     fn with(hosts: &[String], settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let ssh = if settings.contains("ssh:") {
+            ""
+        } else {
+            "ssh: {config: none}, "
+        };
         let mut text = format!(
             "defaults: {{identity: /run/clawfleet-lab/id_ed25519, known_hosts: /run/clawfleet-lab/known_hosts, \
-             ssh: {{config: none}}, {settings}}}\nhosts:\n"
+             {ssh}{settings}}}\nhosts:\n"
         );
         for host in hosts {
             text += &format!("  {host}: {{address: {}}}\n", address(host));

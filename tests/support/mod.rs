@@ -7,4 +7,5 @@ pub(crate) mod fake;
 pub(crate) mod lab;
 pub(crate) mod program;
 pub(crate) mod report;
+pub(crate) mod terminal;
 pub(crate) mod web;

@@ -2,8 +2,10 @@
 
 use std::thread;
 
-use super::{AtOnce, Controller, Host, UNIT, fresh, harden_args, hosts, settled};
-use crate::lab::on_host;
+use super::{
+    AtOnce, Controller, Host, UNIT, address, fresh, harden_args, hosts, name, settled, tell,
+};
+use crate::lab::{lab, on_host};
 
 /// Long enough for a second run beside it.
 const SLOW: [&str; 6] = [
@@ -23,6 +25,7 @@ fn one_run_at_a_time_and_no_plan_outlives_what_it_was_made_for() {
     all.go("clocks", the_undo_waits_by_the_clock_that_only_goes_forward);
     all.go("drift", hosts_that_changed_since_the_plan_are_left_alone);
     all.go("a dead lock", a_dead_lock_is_taken_over);
+    all.go("a jump", a_jump_that_was_cut_off_is_come_back_to);
     all.all_well();
 }
 
@@ -135,4 +138,32 @@ fn a_dead_lock_is_taken_over() {
     settled(&host, std::time::Duration::from_secs(10)).is_again(&before);
     bastion.harden_soundly().ends("applied", 0);
     Host::see(&host).is_as_claimed("applied", &before);
+}
+
+/// Everything behind a jump is lost with it, and seen again with it.
+fn a_jump_that_was_cut_off_is_come_back_to() {
+    let (jump, host) = (name(7), fresh(8));
+    let before = Host::see(&host);
+    let way = format!(
+        "user: root, ssh: {{config: none, jump: [root@{}]}}",
+        address(&jump)
+    );
+    let bastion = Controller::with(std::slice::from_ref(&host), &way);
+    let template = bastion.path("sound");
+    let running = bastion.start(&harden_args(
+        template.to_str().unwrap(),
+        &["all", "--restart", "always"],
+    ));
+    running.at_step("verify", 1).unwrap();
+    lab(&["partition", &jump]);
+    thread::sleep(std::time::Duration::from_secs(15));
+    lab(&["heal", &jump]);
+    let ran = running.finish();
+    tell("a jump is cut off at verify for 15 s", &ran);
+    let outcome = ran.outcomes()[&host].clone();
+    assert!(
+        matches!(outcome.as_str(), "applied" | "rolled-back"),
+        "{ran:?}"
+    );
+    settled(&host, std::time::Duration::from_secs(60)).is_as_claimed(&outcome, &before);
 }
