@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{
     Class, Evidence, Facts, FleetFinding, Gateway, Host, HostReport, Role, Severity, UnitScope,
 };
+use crate::unit::adds_up;
 
 use super::lasting::package_of;
+use super::settings::MADE_OF;
 
 /// With fewer peers nobody can say who is the odd one.
 const PEERS: usize = 3;
@@ -82,10 +84,20 @@ fn traits(facts: &Facts, gateway: &Gateway) -> BTreeMap<(Class, String), String>
         .iter()
         .find(|unit| unit.claims_port())
         .and_then(|unit| unit.file.as_ref());
-    for line in file.into_iter().flat_map(|file| file.lines()) {
+    let lines = file.into_iter().flat_map(|file| file.lines());
+    for (key, value) in settings(lines) {
+        traits.insert((Class::UnitDiffers, key), value);
+    }
+    traits
+}
+
+/// What a unit's lines come to. The last one counts, or they add up.
+fn settings<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    for line in lines {
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        // The gateway's installer writes its version there.
-        if matches!(key, "Description" | "Documentation") {
+        // The gateway's installer writes its version there, and clawfleet what its drop-in was made of.
+        if matches!(key, "Description" | "Documentation") || MADE_OF.contains(&key) {
             continue;
         }
         // Which of several variables differs is told by its name.
@@ -93,16 +105,20 @@ fn traits(facts: &Facts, gateway: &Gateway) -> BTreeMap<(Class, String), String>
             ("Environment", Some((name, value))) => (format!("Environment={name}"), value),
             _ => (key.to_owned(), value),
         };
-        // A later line of the same key has the last word, or adds to it.
-        traits
-            .entry((Class::UnitDiffers, key))
-            .and_modify(|all: &mut String| {
-                all.push_str(" + ");
+        match settings.get_mut(&key) {
+            Some(all) if !value.is_empty() && adds_up(&key) => {
+                let all: &mut String = all;
+                if !all.is_empty() {
+                    all.push_str(" + ");
+                }
                 all.push_str(value);
-            })
-            .or_insert_with(|| value.to_owned());
+            }
+            _ => {
+                settings.insert(key, value.to_owned());
+            }
+        }
     }
-    traits
+    settings
 }
 
 /// The manager that the gateway's unit belongs to. Units of different managers are written
@@ -187,6 +203,7 @@ fn deviations<'a>(
 fn shown(value: Option<&String>, hidden: &str) -> String {
     match value {
         None => "not set".to_owned(),
+        Some(value) if value.is_empty() => "empty".to_owned(),
         Some(value) if value.starts_with('*') => hidden.to_owned(),
         Some(value) => hide_digests(value),
     }
@@ -201,4 +218,43 @@ fn hide_digests(line: &str) -> String {
         })
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_to_what_systemd_has_in_force() {
+        let lines = [
+            "Description=Gateway 2026.6.10",
+            "KillMode=process",
+            "Environment=A=1",
+            "Environment=B=2",
+            "After=network.target",
+            "After=time-sync.target",
+            "SystemCallFilter=@basic-io",
+            "Profile=strict",
+            "KillMode=control-group",
+            "Environment=A=3",
+            "SystemCallFilter=",
+            "SystemCallFilter=@system-service",
+            "CapabilityBoundingSet=",
+        ];
+        let wanted = [
+            ("After", "network.target + time-sync.target"),
+            ("CapabilityBoundingSet", ""),
+            ("Environment=A", "3"),
+            ("Environment=B", "2"),
+            ("KillMode", "control-group"),
+            ("SystemCallFilter", "@system-service"),
+        ];
+        let found = settings(lines.into_iter());
+        let found: Vec<(&str, &str)> = found
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(found, wanted);
+        assert_eq!(shown(Some(&String::new()), "hidden"), "empty");
+    }
 }

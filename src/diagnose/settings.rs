@@ -218,7 +218,7 @@ fn drift(
 }
 
 /// What a drop-in says of its making.
-const MADE_OF: [&str; 3] = ["Profile", "Templates", "GatewayVersion"];
+pub(super) const MADE_OF: [&str; 3] = ["Profile", "Templates", "GatewayVersion"];
 
 fn key_of(line: &str) -> &str {
     line.split('=').next().unwrap_or_default()

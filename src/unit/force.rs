@@ -158,6 +158,7 @@ pub fn in_force(setting: &UnitSetting, shown: &BTreeMap<String, String>) -> InFo
                     // A variable may hold a secret.
                     now: match setting.key.as_str() {
                         "Environment" => "(another)".to_owned(),
+                        "SystemCallErrorNumber" => error_name(now.trim()),
                         _ => now.clone(),
                     },
                     then,
@@ -468,16 +469,28 @@ fn system_calls(setting: &UnitSetting, now: &str) -> Compared {
     }
 }
 
-/// Error numbers are shown as numbers by these systemd versions. 2147483646 is `kill`.
+/// Systemd shows the numbers of these names. `kill` is none at all: the process is ended.
+const ERRORS: [(&str, &str); 4] = [
+    ("EPERM", "1"),
+    ("EACCES", "13"),
+    ("ENOSYS", "38"),
+    ("kill", "2147483646"),
+];
+
 fn error_number(value: &str, now: &str) -> Compared {
-    let number = match value {
-        "EPERM" | "1" => "1",
-        "EACCES" | "13" => "13",
-        "ENOSYS" | "38" => "38",
-        "kill" | "" => "2147483646",
-        _ => return Compared::Unknown,
-    };
-    Compared::of(now == number || now == value, || number.to_owned())
+    let value = if value.is_empty() { "kill" } else { value };
+    let known = ERRORS
+        .iter()
+        .find(|(name, number)| *name == value || *number == value);
+    match known {
+        Some((name, number)) => Compared::of(now == *number || now == *name, || (*name).to_owned()),
+        None => Compared::Unknown,
+    }
+}
+
+fn error_name(now: &str) -> String {
+    let known = ERRORS.iter().find(|(_, number)| *number == now);
+    known.map_or(now, |(name, _)| name).to_owned()
 }
 
 /// Whether each variable of a line has that value. Later lines of another file may change one.

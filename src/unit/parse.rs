@@ -78,6 +78,12 @@ pub(super) fn is_lines(key: &str) -> bool {
         || key.starts_with("Assert")
 }
 
+/// Whether lines of that setting add up, in one file and over files; an empty one makes void those before it.
+/// Of all other settings the last line counts.
+pub fn adds_up(key: &str) -> bool {
+    is_words(key) || is_lines(key)
+}
+
 /// Reads a unit file or a drop-in: what it sets, once for each name (and once for each line of commands,
 /// environments and conditions), in the order of their first lines. Continued lines are joined, comments
 /// and `[X-…]` sections left out. Later lines win; those of a list add up, and an empty one makes void what
