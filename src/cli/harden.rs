@@ -99,6 +99,16 @@ impl Planning for Planner {
         self.0.targets(host, facts)
     }
 
+    fn refined(
+        &self,
+        host: &Host,
+        facts: &Facts,
+        target: &SurveyTarget,
+        survey: &Survey,
+    ) -> Option<Result<SurveyTarget, Planned>> {
+        self.0.refined(host, facts, target, survey)
+    }
+
     fn plan(
         &self,
         host: &Host,

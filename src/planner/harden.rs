@@ -26,6 +26,12 @@ pub struct Hardening {
     pub restart: RestartWhen,
 }
 
+/// The text of the unit's own file.
+fn existing(survey: &Survey) -> Option<&str> {
+    let fragment = survey.fragment.as_ref()?;
+    Some(fragment.content.as_ref()?.text.as_str())
+}
+
 /// A unit that is to be hardened.
 struct Wanted<'a> {
     name: &'a str,
@@ -64,17 +70,48 @@ impl Hardening {
             .into_iter()
             .map(|wanted| {
                 let wanted = wanted?;
-                let rendered = self.rendered(host, facts, &wanted, None)?;
-                Ok(SurveyTarget {
+                let mut target = SurveyTarget {
                     unit: wanted.name.to_owned(),
                     owner: UnitOwner::of(&wanted.scope),
                     port: wanted.port,
                     name: self.file_name(host, wanted.name),
-                    properties: unit::shown_names(&rendered.settings),
-                    text: Some(rendered.text),
-                })
+                    properties: Vec::new(),
+                    text: None,
+                };
+                // What a whole unit takes over stands in the file that it replaces.
+                if self.shape(host) == Shape::DropIn || wanted.unit.is_none() {
+                    let rendered = self.rendered(host, facts, &wanted, None)?;
+                    target.properties = unit::shown_names(&rendered.settings);
+                    target.text = Some(rendered.text);
+                }
+                Ok(target)
             })
             .collect()
+    }
+
+    /// Names what is looked at once the unit's own file was seen.
+    pub fn refined(
+        &self,
+        host: &Host,
+        facts: &Facts,
+        target: &SurveyTarget,
+        survey: &Survey,
+    ) -> Option<Result<SurveyTarget, Planned>> {
+        if target.text.is_some() {
+            return None;
+        }
+        let scope = target.owner.scope();
+        let wanted = self
+            .wanted(host, facts)
+            .into_iter()
+            .filter_map(Result::ok)
+            .find(|wanted| wanted.name == target.unit && wanted.scope == scope)?;
+        let rendered = self.rendered(host, facts, &wanted, existing(survey));
+        Some(rendered.map(|rendered| SurveyTarget {
+            properties: unit::shown_names(&rendered.settings),
+            text: Some(rendered.text),
+            ..target.clone()
+        }))
     }
 
     fn file_name(&self, host: &Host, unit: &str) -> String {
@@ -262,15 +299,11 @@ impl Hardening {
             .filter_map(Result::ok)
             .find(|wanted| wanted.name == unit && wanted.scope == scope)
             .ok_or_else(|| refused(Some(unit), "the unit is gone", None))?;
-        let fragment = survey.fragment.as_ref();
-        let existing = fragment.and_then(|file| file.content.as_ref());
-        let rendered = match self.shape(host) {
-            Shape::DropIn => self.rendered(host, facts, &wanted, None)?,
-            Shape::Full => {
-                let text = existing.map(|content| content.text.as_str());
-                self.rendered(host, facts, &wanted, text)?
-            }
+        let taken_over = match self.shape(host) {
+            Shape::DropIn => None,
+            Shape::Full => existing(&survey),
         };
+        let rendered = self.rendered(host, facts, &wanted, taken_over)?;
         sound(unit, &survey, &rendered)?;
         let before = survey.planned.content.clone();
         let after = FileContent {

@@ -10,6 +10,7 @@ mod locks;
 mod logins;
 mod looking;
 mod questions;
+mod shapes;
 mod walks;
 
 use std::collections::{BTreeMap, BTreeSet};

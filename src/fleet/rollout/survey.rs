@@ -20,6 +20,17 @@ pub trait Planning: Send + Sync {
     /// Names what is looked at on a host, or why nothing is.
     fn targets(&self, host: &Host, facts: &Facts) -> Vec<Result<SurveyTarget, Planned>>;
 
+    /// Names what is looked at instead, once the unit's own file was seen: a whole unit is made from it.
+    fn refined(
+        &self,
+        _host: &Host,
+        _facts: &Facts,
+        _target: &SurveyTarget,
+        _survey: &Survey,
+    ) -> Option<Result<SurveyTarget, Planned>> {
+        None
+    }
+
     /// Plans for one target.
     fn plan(
         &self,
@@ -61,13 +72,36 @@ impl Errand for LookAndPlan {
         for target in self.0.targets(host, facts) {
             plans.push(match target {
                 Err(planned) => planned,
-                Ok(target) => {
-                    let survey = look(host, session, &target, run).await;
-                    self.0.plan(host, facts, &target, survey)
-                }
+                Ok(target) => self.plan(host, session, facts, run, target).await,
             });
         }
         plans
+    }
+}
+
+impl LookAndPlan {
+    async fn plan<S: Session>(
+        &self,
+        host: &Host,
+        session: &S,
+        facts: &Facts,
+        run: &RunSecrets,
+        mut target: SurveyTarget,
+    ) -> Planned {
+        let mut survey = look(host, session, &target, run).await;
+        let refined = match &survey {
+            Ok(survey) => self.0.refined(host, facts, &target, survey),
+            Err(_) => None,
+        };
+        match refined {
+            Some(Err(planned)) => return planned,
+            Some(Ok(better)) => {
+                target = better;
+                survey = look(host, session, &target, run).await;
+            }
+            None => {}
+        }
+        self.0.plan(host, facts, &target, survey)
     }
 }
 
