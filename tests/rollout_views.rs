@@ -95,6 +95,7 @@ fn drop_in(host: &str) -> UnitPlan {
         restart: false,
         before: Standing::Well,
         notes: Vec::new(),
+        remedy: None,
     }
 }
 
@@ -123,6 +124,7 @@ fn user_unit(host: &str) -> UnitPlan {
         restart: true,
         before: Standing::Ill,
         notes: vec!["the gateway is not well now; it need not be afterwards".to_owned()],
+        remedy: None,
         ..drop_in(host)
     }
 }

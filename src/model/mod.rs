@@ -10,6 +10,7 @@ mod http;
 pub mod nodeset;
 mod observed;
 mod outcome;
+mod remedy;
 mod report;
 mod rollout;
 mod run;
@@ -36,6 +37,7 @@ pub use http::{
 pub use nodeset::{NodeSetError, natural_cmp};
 pub use observed::Observed;
 pub use outcome::{HostError, HostObservation, HostOutcome, Stage, StageTimes};
+pub use remedy::{Act, EndedProcess, Remedy};
 pub use report::{FleetFinding, HostReport, Report, Summary, Verdict};
 pub use rollout::{
     DiffLine, Exposure, FileChange, FileContent, Plan, Planned, Purpose, Refusal, RestartWhen,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HostError, UnitScope};
+use super::{HostError, Remedy, UnitScope};
 
 /// Names a run: `20261121-120301-5f3a9c`, the time it was planned and six random hex digits.
 pub type RunId = String;
@@ -46,6 +46,10 @@ pub enum Purpose {
         /// That run.
         run: RunId,
     },
+    /// To mend what a diagnosis found.
+    Fix,
+    /// To restart gateways.
+    Restart,
 }
 
 /// When units are restarted.
@@ -85,6 +89,9 @@ pub struct UnitPlan {
     pub before: Standing,
     /// Remarks for the operator, sentences.
     pub notes: Vec<String>,
+    /// Of a fix: what it mends, and what it does beside files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
 }
 
 /// Whose manager a unit belongs to, as a plan keeps it.

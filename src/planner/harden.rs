@@ -8,7 +8,7 @@ use crate::model::{
     Facts, FileChange, FileContent, Gateway, Host, Planned, RestartWhen, Role, ScopeWanted,
     ServiceSpec, SettingChange, Shape, Standing, Unit, UnitOwner, UnitPlan, UnitScope,
 };
-use crate::rollout::{Survey, SurveyTarget, digest};
+use crate::rollout::{Beside, Survey, SurveyTarget, digest};
 use crate::unit::{self, InForce, RenderRequest, Rendered, Templates, UnitSetting};
 
 /// What is wanted of all hosts.
@@ -77,6 +77,7 @@ impl Hardening {
                     name: self.file_name(host, wanted.name),
                     properties: Vec::new(),
                     text: None,
+                    beside: Beside::default(),
                 };
                 // What a whole unit takes over stands in the file that it replaces.
                 if self.shape(host) == Shape::DropIn || wanted.unit.is_none() {
@@ -378,6 +379,7 @@ impl Hardening {
             restart: restart && survey.managed,
             before: standing,
             notes,
+            remedy: None,
         })))
     }
 }

@@ -38,7 +38,7 @@ pub fn health(
     if plan.before != Standing::Well && !plan.restart {
         return Health::Well { generation: (0, 0) };
     }
-    if undone && plan.before == Standing::Absent {
+    if undone && plan.before != Standing::Well {
         return Health::Well { generation: (0, 0) };
     }
     let n_restarts = facts

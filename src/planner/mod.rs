@@ -3,10 +3,12 @@
 
 mod harden;
 mod judge;
+mod mending;
 mod rollback;
 
 pub use harden::Hardening;
 pub use judge::{health, properties};
+pub use mending::{Keep, Mending, still_found};
 pub use rollback::Reversal;
 
 use crate::diagnose::{UnitHealth, unit_health};

@@ -2,7 +2,7 @@
 
 use super::{held, refused, standing};
 use crate::model::{Facts, FileChange, Host, Plan, Planned, RestartWhen, Standing, UnitPlan};
-use crate::rollout::{Survey, SurveyTarget};
+use crate::rollout::{Beside, Survey, SurveyTarget};
 use crate::unit::{self, InForce};
 
 /// A run that is taken back.
@@ -38,6 +38,7 @@ impl Reversal {
                     name: relative(&unit.unit, &file.path),
                     text,
                     properties: unit::shown_names(&settings),
+                    beside: Beside::default(),
                 })
             })
             .collect()
@@ -134,6 +135,7 @@ impl Reversal {
             restart,
             before: standing,
             notes,
+            remedy: None,
         }))
     }
 }

@@ -13,7 +13,7 @@ use super::table::{break_names, broken, shortened, wrap, wrapped};
 use super::text::{count, sanitize};
 use crate::model::nodeset::fold;
 use crate::model::{
-    DiffLine, Exposure, FileChange, FileContent, Planned, Purpose, SettingChange, Standing,
+    Act, DiffLine, Exposure, FileChange, FileContent, Planned, Purpose, SettingChange, Standing,
     UnitPlan, Verdict,
 };
 
@@ -61,6 +61,8 @@ struct Sameness<'a> {
     enable: bool,
     restart: bool,
     notes: &'a [String],
+    /// What it mends, and what it does, but for the ids of processes.
+    remedy: Option<(&'a [String], Vec<String>)>,
 }
 
 /// Returns the changes of a plan, the one of most units first.
@@ -102,8 +104,23 @@ fn sameness(unit: &UnitPlan) -> String {
             enable: unit.enable,
             restart: unit.restart,
             notes: &unit.notes,
+            remedy: unit.remedy.as_ref().map(|remedy| {
+                let acts = remedy.acts.iter().map(|act| act_words(act, false));
+                (remedy.classes.as_slice(), acts.collect())
+            }),
         }
     )
+}
+
+/// An act in words. On several hosts a process is told by what it is, on one by its id, too.
+fn act_words(act: &Act, of_one_host: bool) -> String {
+    match act {
+        Act::EndProcess(process) if !of_one_host => format!(
+            "end the process that holds port {} ({}, user {})",
+            process.port, process.title, process.uid
+        ),
+        act => act.to_string(),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -203,6 +220,8 @@ pub(super) fn purpose(purpose: &Purpose) -> String {
     match purpose {
         Purpose::Harden { profile } => format!("harden, profile {}", sanitize(profile)),
         Purpose::Rollback { run } => format!("roll back run {}", sanitize(run)),
+        Purpose::Fix => "fix".to_owned(),
+        Purpose::Restart => "restart".to_owned(),
     }
 }
 
@@ -274,10 +293,16 @@ pub fn render_group(report: &PlanReport<'_>, group: &PlanGroup, view: View) -> S
         "no restart"
     };
     let enable = if unit.enable { ", enable" } else { "" };
-    let what = format!(
-        "{name} ({}) · {files}, {restart}{enable}",
-        sanitize(&unit.owner.to_string())
-    );
+    let owner = unit.owner.to_string();
+    let owner = sanitize(&owner);
+    let what = match &unit.remedy {
+        None => format!("{name} ({owner}) · {files}, {restart}{enable}"),
+        Some(remedy) if remedy.classes.is_empty() => format!("{name} ({owner}) · {restart}"),
+        Some(remedy) => format!(
+            "{name} ({owner}) · {}",
+            sanitize(&remedy.classes.join(", "))
+        ),
+    };
     let mut out = String::new();
     let hosts = shortened(group.hosts.clone(), group.entries.len(), view);
     if hosts.chars().count() + what.chars().count() + 3 <= view.width.into() {
@@ -285,6 +310,9 @@ pub fn render_group(report: &PlanReport<'_>, group: &PlanGroup, view: View) -> S
     } else {
         node_set(&mut out, "", &hosts, view);
         indented(&mut out, &what, view);
+    }
+    for act in unit.remedy.iter().flat_map(|remedy| &remedy.acts) {
+        indented(&mut out, &sanitize(&act_words(act, units.len() == 1)), view);
     }
     for file in &unit.files {
         render_file(&mut out, file, view);

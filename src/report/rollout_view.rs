@@ -378,7 +378,6 @@ fn headline(report: &RolloutReport<'_>, results: &[&UnitResult], view: View) -> 
 /// What helps after each end that was not a good one, with commands that can be pasted.
 fn next_steps(out: &mut String, report: &RolloutReport<'_>, results: &[&UnitResult], view: View) {
     let run = words::quote(report.run);
-    let resume = format!("clawfleet harden --resume {run}");
     let hosts_with = |id: &str| {
         let hosts: BTreeSet<&str> = results
             .iter()
@@ -394,6 +393,15 @@ fn next_steps(out: &mut String, report: &RolloutReport<'_>, results: &[&UnitResu
             words::quote(profile)
         ),
         Purpose::Rollback { run } => format!("clawfleet rollback {} {hosts}", words::quote(run)),
+        Purpose::Fix => format!("clawfleet fix {hosts}"),
+        Purpose::Restart => format!("clawfleet restart {hosts}"),
+    };
+    // What is wrong with a host is looked for anew each time; a rollout goes on with what it planned.
+    let resume = |hosts: &str| match report.purpose {
+        Purpose::Harden { .. } | Purpose::Rollback { .. } => {
+            format!("clawfleet harden --resume {run}")
+        }
+        Purpose::Fix | Purpose::Restart => plan_anew(hosts),
     };
     let mut ids: Vec<&str> = results.iter().map(|result| result.end.id()).collect();
     ids.dedup();
@@ -409,7 +417,7 @@ fn next_steps(out: &mut String, report: &RolloutReport<'_>, results: &[&UnitResu
             ),
             "unknown" => (
                 "nobody knows what they are; an undo that was armed there runs by itself",
-                vec![check, resume.clone()],
+                vec![check, resume(&hosts)],
             ),
             "rolled-back" => (
                 "they are what they were; find out why it failed, then plan anew",
@@ -417,11 +425,11 @@ fn next_steps(out: &mut String, report: &RolloutReport<'_>, results: &[&UnitResu
             ),
             "failed" => (
                 "nothing was changed there; to try again",
-                vec![resume.clone()],
+                vec![resume(&hosts)],
             ),
             "not-reached" => (
                 "nothing was changed there; when they answer again",
-                vec![check, resume.clone()],
+                vec![check, resume(&hosts)],
             ),
             "drifted" => (
                 "they are no longer what the plan was made for; plan anew",
@@ -429,11 +437,11 @@ fn next_steps(out: &mut String, report: &RolloutReport<'_>, results: &[&UnitResu
             ),
             "locked" => (
                 "another run is at work there; when it is over",
-                vec![resume.clone()],
+                vec![resume(&hosts)],
             ),
             "not-attempted" => (
                 "they were not begun; to go on with them",
-                vec![resume.clone()],
+                vec![resume(&hosts)],
             ),
             "applied" if matches!(report.purpose, Purpose::Harden { .. }) => {
                 ("to undo it", vec![format!("clawfleet rollback {run}")])

@@ -33,6 +33,23 @@ pub struct Survey {
     pub inside: bool,
     /// Another run that is not confirmed yet, and whose it is.
     pub held: Option<String>,
+    /// The processes that were asked about, those that are there.
+    pub processes: Vec<SurveyedProcess>,
+    /// Digests of the files that were asked about, by path.
+    pub digests: BTreeMap<String, String>,
+}
+
+/// One process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SurveyedProcess {
+    /// Its id.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot.
+    pub start_ticks: u64,
+    /// What it executes.
+    pub exe: String,
+    /// Its cgroup in systemd's hierarchy.
+    pub cgroup: String,
 }
 
 /// One place of a file.
@@ -105,7 +122,22 @@ pub fn parse_survey(output: &[u8], nonce: &Nonce) -> Result<Survey, String> {
         exposure: named(&frames, "exposure").and_then(exposure),
         inside: named(&frames, "inside").is_some(),
         held: place.get("held").map(|held| sanitize(held).into_owned()),
+        processes: all_named(&frames, "process").filter_map(process).collect(),
+        digests: all_named(&frames, "file").filter_map(digest_of).collect(),
     })
+}
+
+fn process(frame: &Frame<'_>) -> Option<SurveyedProcess> {
+    Some(SurveyedProcess {
+        pid: frame.arg(0).parse().ok()?,
+        start_ticks: frame.get("start")?.parse().ok()?,
+        exe: frame.get("exe")?.to_owned(),
+        cgroup: frame.get("cgroup")?.to_owned(),
+    })
+}
+
+fn digest_of(frame: &Frame<'_>) -> Option<(String, String)> {
+    Some((frame.get("path")?.to_owned(), frame.get("digest")?.to_owned()))
 }
 
 /// Reads the answer of a step. An answer without its end is lost: the host may have done more than it said.
@@ -173,6 +205,13 @@ fn words(frame: &Frame<'_>) -> String {
 
 fn named<'a, 'text>(frames: &'a Frames<'text>, name: &str) -> Option<&'a Frame<'text>> {
     frames.frames.iter().find(|frame| frame.name == name)
+}
+
+fn all_named<'a, 'text>(
+    frames: &'a Frames<'text>,
+    name: &'a str,
+) -> impl Iterator<Item = &'a Frame<'text>> {
+    frames.frames.iter().filter(move |frame| frame.name == name)
 }
 
 fn surveyed(frame: &Frame<'_>) -> Result<SurveyedFile, String> {

@@ -11,6 +11,6 @@ pub mod waves;
 
 pub use answer::{FoundFile, StepAnswer, Survey, SurveyedFile, parse_step, parse_survey};
 pub use machine::{Action, Answer, Health, Input, Record, Terms, Way};
-pub use script::{StepRequest, SurveyRequest, SurveyTarget, step_script, survey_script};
+pub use script::{Beside, StepRequest, SurveyRequest, SurveyTarget, step_script, survey_script};
 pub use validate::{digest, validate};
 pub use waves::{BatchSpec, Gate, MaxFail, waves};

@@ -1,11 +1,12 @@
 //! Composing what is sent to a host in a rollout.
 
-use crate::model::{Become, RolloutStep, UnitOwner, UnitPlan};
+use crate::model::{Act, Become, RolloutStep, UnitOwner, UnitPlan};
 use crate::probe::{self, Header, Nonce, ProbeScript};
 
 const BASE: &str = include_str!("scripts/base.sh");
 const SURVEY: &str = include_str!("scripts/survey.sh");
 const STEPS: &str = include_str!("scripts/steps.sh");
+const COMMON: &str = include_str!("scripts/common.sh");
 const UNDO: &str = include_str!("scripts/undo.sh");
 const OUTER: &str = include_str!("scripts/outer.sh");
 
@@ -22,6 +23,19 @@ pub struct SurveyRequest<'a> {
     pub text: &'a str,
     /// The properties that it changes, as `systemctl show` names them.
     pub properties: &'a [String],
+    /// What a fix has to know beside.
+    pub beside: &'a Beside,
+}
+
+/// What a fix looks at beside the unit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Processes that it may end.
+    pub processes: Vec<u32>,
+    /// Files that it may put aside.
+    pub files: Vec<String>,
+    /// Whether root looks, though the unit is a user's.
+    pub by_root: bool,
 }
 
 /// What is looked at, and whatever the planner needs to know of it afterwards.
@@ -39,6 +53,8 @@ pub struct SurveyTarget {
     pub text: Option<String>,
     /// The properties to look at.
     pub properties: Vec<String>,
+    /// What a fix has to know beside.
+    pub beside: Beside,
 }
 
 /// A step of a rollout.
@@ -67,7 +83,8 @@ pub fn survey_script(
 ) -> ProbeScript {
     let mut header = Header::new(nonce);
     header.set("RUN", "-");
-    unit_of(&mut header, request.unit, request.owner);
+    let by_root = request.beside.by_root;
+    unit_of(&mut header, request.unit, request.owner, by_root);
     header.set("ASK", &request.properties.join(","));
     header.set("SHAPE", shape(request.name));
     header.set(
@@ -76,9 +93,15 @@ pub fn survey_script(
     );
     header.function("planned", &[&["planned_file", request.name]]);
     header.function("planned_text", &[&["printf", "%s", request.text]]);
+    let pids: Vec<String> = request.beside.processes.iter().map(u32::to_string).collect();
+    let processes = pids.iter().map(|pid| ["look_process", pid]);
+    let files = request.beside.files.iter().map(|path| ["look_file", path]);
+    let looks: Vec<[&str; 2]> = processes.chain(files).collect();
+    let looks: Vec<&[&str]> = looks.iter().map(<[&str; 2]>::as_slice).collect();
+    header.function("beside", &looks);
     outer(
-        header.text() + BASE + SURVEY,
-        request.owner,
+        header.text() + BASE + COMMON + SURVEY,
+        if by_root { &UnitOwner::System } else { request.owner },
         privilege,
         nonce,
         dialogue,
@@ -95,7 +118,8 @@ pub fn step_script(
     let plan = request.plan;
     let mut header = Header::new(nonce);
     header.set("RUN", request.run);
-    unit_of(&mut header, &plan.unit, &plan.owner);
+    let by_root = plan.remedy.as_ref().is_some_and(|remedy| remedy.by_root);
+    unit_of(&mut header, &plan.unit, &plan.owner, by_root);
     header.set("WHO", request.who);
     header.set(
         "STEP",
@@ -116,7 +140,12 @@ pub fn step_script(
     header.set("ASK", &request.properties.join(","));
     let prepares = request.step == RolloutStep::Prepare;
     // Only the first step needs them; the others read what it left.
-    header.set("UNDO", if prepares { UNDO } else { "" });
+    let undo = if prepares {
+        format!("{COMMON}{UNDO}")
+    } else {
+        String::new()
+    };
+    header.set("UNDO", &undo);
     let files: Vec<[String; 6]> = plan
         .files
         .iter()
@@ -144,24 +173,83 @@ pub fn step_script(
         .collect();
     let calls: Vec<&[&str]> = calls.iter().map(Vec::as_slice).collect();
     header.function("files", &calls);
+    let acts = plan.remedy.iter().flat_map(|remedy| &remedy.acts);
+    let acts: Vec<Vec<String>> = acts.map(call).collect();
+    let acts: Vec<Vec<&str>> = acts
+        .iter()
+        .map(|call| call.iter().map(String::as_str).collect())
+        .collect();
+    let acts: Vec<&[&str]> = acts.iter().map(Vec::as_slice).collect();
+    header.function("acts", &acts);
     outer(
-        header.text() + BASE + STEPS,
-        &plan.owner,
+        header.text() + BASE + COMMON + STEPS,
+        if by_root { &UnitOwner::System } else { &plan.owner },
         privilege,
         nonce,
         dialogue,
     )
 }
 
-fn unit_of(header: &mut Header, unit: &str, owner: &UnitOwner) {
+/// An act as the script's functions take it.
+fn call(act: &Act) -> Vec<String> {
+    let words: Vec<String> = match act {
+        Act::EndProcess(process) => vec![
+            "act_end".into(),
+            process.pid.to_string(),
+            process.start_ticks.to_string(),
+            process.exe.clone(),
+            process.cgroup.clone(),
+            process.port.to_string(),
+        ],
+        Act::Retire {
+            unit,
+            owner,
+            path,
+            digest,
+        } => vec![
+            "act_retire".into(),
+            unit.clone(),
+            scope(owner).into(),
+            uid(owner).to_string(),
+            path.clone(),
+            digest.clone(),
+        ],
+        Act::Linger { user, .. } => vec!["act_linger".into(), user.clone()],
+        Act::Mode {
+            path,
+            uid,
+            before,
+            after,
+        } => vec![
+            "act_mode".into(),
+            path.clone(),
+            uid.to_string(),
+            format!("{before:o}"),
+            format!("{after:o}"),
+        ],
+    };
+    words
+}
+
+fn scope(owner: &UnitOwner) -> &'static str {
+    match owner {
+        UnitOwner::System => "system",
+        UnitOwner::User { .. } => "user",
+    }
+}
+
+fn uid(owner: &UnitOwner) -> u32 {
+    match owner {
+        UnitOwner::System => 0,
+        UnitOwner::User { uid, .. } => *uid,
+    }
+}
+
+fn unit_of(header: &mut Header, unit: &str, owner: &UnitOwner, by_root: bool) {
     header.set("UNIT", unit);
-    header.set(
-        "SCOPE",
-        match owner {
-            UnitOwner::System => "system",
-            UnitOwner::User { .. } => "user",
-        },
-    );
+    header.set("SCOPE", scope(owner));
+    header.set("BY", if by_root { "root" } else { "owner" });
+    header.set("MANAGER_UID", &uid(owner).to_string());
 }
 
 fn shape(name: &str) -> &'static str {
@@ -180,12 +268,8 @@ fn outer(
     nonce: &Nonce,
     dialogue: &Nonce,
 ) -> ProbeScript {
-    let uid = match owner {
-        UnitOwner::System => 0,
-        UnitOwner::User { uid, .. } => *uid,
-    };
     let mut header = Header::new(nonce);
-    header.set("OWNER_UID", &uid.to_string());
+    header.set("OWNER_UID", &uid(owner).to_string());
     header.set("BODY", &body);
     let (command, questions) = probe::shell(privilege, dialogue);
     ProbeScript {

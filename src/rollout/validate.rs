@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest as _, Sha256};
 
 use crate::model::{
-    FileChange, FileContent, Plan, Purpose, SettingChange, UnitOwner, UnitPlan, is_unsafe,
+    Act, FileChange, FileContent, Plan, Purpose, SettingChange, UnitOwner, UnitPlan, is_unsafe,
     sanitize, shorten,
 };
 
@@ -21,6 +21,8 @@ const MOST_UNITS: usize = 100_000;
 const MOST_FILES: usize = 64;
 const MOST_SETTINGS: usize = 256;
 const MOST_NOTES: usize = 64;
+/// The most acts of a fix of one unit: the longest that is planned has four.
+const MOST_ACTS: usize = 32;
 
 /// The longest path and name in bytes, as Linux has them (PATH_MAX with its NUL, NAME_MAX).
 const LONGEST_PATH: usize = 4095;
@@ -109,6 +111,7 @@ pub fn validate(plan: &Plan) -> Result<(), String> {
             format!("its profile is {}, which is no name", quoted(profile))
         })?,
         Purpose::Rollback { run } => run_id("the run to roll back", run)?,
+        Purpose::Fix | Purpose::Restart => {}
     }
     at_most("the plan", plan.units.len(), MOST_UNITS, "units")?;
     let mut units = BTreeSet::new();
@@ -149,14 +152,9 @@ fn check_unit(unit: &UnitPlan) -> Result<(), String> {
         "that is no name of a service".to_owned()
     })?;
     if let UnitOwner::User { name, .. } = &unit.owner {
-        let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
-        require(
-            !name.is_empty()
-                && name.len() <= LONGEST_NAME
-                && !name.starts_with('-')
-                && name.bytes().all(fine),
-            || format!("{} is no name of a user", quoted(name)),
-        )?;
+        require(is_user_name(name), || {
+            format!("{} is no name of a user", quoted(name))
+        })?;
     }
     require(unit.port != 0, || "no gateway has port 0".to_owned())?;
     at_most("it", unit.files.len(), MOST_FILES, "files")?;
@@ -173,14 +171,109 @@ fn check_unit(unit: &UnitPlan) -> Result<(), String> {
         })?;
     }
     let notes_fit = unit.notes.iter().all(|note| note.len() <= LONGEST_REMARK);
-    require(notes_fit, || "a note is too long".to_owned())
+    require(notes_fit, || "a note is too long".to_owned())?;
+    let Some(remedy) = &unit.remedy else {
+        return Ok(());
+    };
+    at_most("it", remedy.acts.len(), MOST_ACTS, "acts")?;
+    at_most("it", remedy.classes.len(), MOST_NOTES, "classes")?;
+    require(!remedy.by_root || unit.files.is_empty(), || {
+        "root writes no files of a user's".to_owned()
+    })?;
+    require(
+        remedy
+            .classes
+            .iter()
+            .all(|class| is_line(class, LONGEST_NAME)),
+        || "a class has no name".to_owned(),
+    )?;
+    remedy.acts.iter().try_for_each(|act| check_act(act, unit))
+}
+
+fn is_user_name(name: &str) -> bool {
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
+    !name.is_empty()
+        && name.len() <= LONGEST_NAME
+        && !name.starts_with('-')
+        && name.bytes().all(fine)
+}
+
+/// What may be done to a host beside files.
+fn check_act(act: &Act, unit: &UnitPlan) -> Result<(), String> {
+    match act {
+        Act::EndProcess(process) => {
+            // 1 is the host's manager, and 2 the kernel's.
+            require(process.pid > 2 && process.start_ticks > 0, || {
+                format!("process {} is none that anybody may end", process.pid)
+            })?;
+            require(process.port == unit.port, || {
+                format!("process {} holds another port", process.pid)
+            })?;
+            let named = is_place(&process.exe) && is_place(&process.cgroup);
+            require(named && is_line(&process.title, LONGEST_REMARK), || {
+                format!("process {} is not described in full", process.pid)
+            })
+        }
+        Act::Retire {
+            unit: other,
+            owner,
+            path,
+            digest,
+        } => {
+            require(is_unit_name(other), || {
+                format!("{} is no name of a service", quoted(other))
+            })?;
+            require((other, owner) != (&unit.unit, &unit.owner), || {
+                "a unit cannot be kept and put aside".to_owned()
+            })?;
+            if let UnitOwner::User { name, .. } = owner {
+                require(is_user_name(name), || {
+                    format!("{} is no name of a user", quoted(name))
+                })?;
+            }
+            require(
+                is_normal_path(path) && is_place_of(path, other, owner),
+                || format!("{} is no place of {}", quoted(path), quoted(other)),
+            )?;
+            require(is_digest(digest), || {
+                "the digest is not 64 lower-case hex digits".to_owned()
+            })
+        }
+        Act::Linger { user, .. } => require(is_user_name(user), || {
+            format!("{} is no name of a user", quoted(user))
+        }),
+        Act::Mode {
+            path,
+            before,
+            after,
+            ..
+        } => {
+            require(is_normal_path(path), || {
+                format!("{} is no path", quoted(path))
+            })?;
+            require(
+                *before <= 0o7777 && *after <= 0o777 && after & before == *after,
+                || format!("permissions of {} are only taken away", quoted(path)),
+            )
+        }
+    }
+}
+
+/// A path as the kernel says it, which may end in ` (deleted)`.
+fn is_place(text: &str) -> bool {
+    text.starts_with('/') && is_line(text, LONGEST_PATH)
+}
+
+fn is_digest(text: &str) -> bool {
+    let hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    text.len() == 64 && text.as_bytes().iter().all(hex)
 }
 
 fn check_file(file: &FileChange, unit: &UnitPlan) -> Result<(), String> {
     require(is_normal_path(&file.path), || {
         "that is not an absolute path in its shortest form, without control characters".to_owned()
     })?;
-    require(is_place_of(&file.path, unit), || {
+    require(is_place_of(&file.path, &unit.unit, &unit.owner), || {
         format!(
             "that is neither {} itself nor a drop-in of it in a directory of {} units",
             quoted(&unit.unit),
@@ -203,8 +296,8 @@ fn check_file(file: &FileChange, unit: &UnitPlan) -> Result<(), String> {
 
 /// Whether a file is the unit's own or a drop-in of it, where its manager looks for them. A plan
 /// that could name any path would be a way to write any file as root.
-fn is_place_of(path: &str, unit: &UnitPlan) -> bool {
-    let below = match unit.owner {
+fn is_place_of(path: &str, unit: &str, owner: &UnitOwner) -> bool {
+    let below = match owner {
         UnitOwner::System => SYSTEM_DIRS.iter().find_map(|dir| path.strip_prefix(dir)),
         // Below the user's configuration, wherever that is.
         UnitOwner::User { .. } => path
@@ -214,10 +307,9 @@ fn is_place_of(path: &str, unit: &UnitPlan) -> bool {
     };
     // `a@b.service` is made from the file `a@.service`, too.
     let template = unit
-        .unit
         .split_once('@')
         .map(|(stem, _)| format!("{stem}@.service"));
-    let is_own = |name: &str| name == unit.unit || template.as_deref() == Some(name);
+    let is_own = |name: &str| name == unit || template.as_deref() == Some(name);
     below.is_some_and(|below| match below.split_once('/') {
         None => is_own(below),
         Some((dir, name)) => {
@@ -245,11 +337,9 @@ fn check_content(content: &FileContent) -> Result<(), String> {
             content.mode
         )
     })?;
-    let hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-    require(
-        content.digest.len() == 64 && content.digest.as_bytes().iter().all(hex),
-        || "the digest is not 64 lower-case hex digits".to_owned(),
-    )?;
+    require(is_digest(&content.digest), || {
+        "the digest is not 64 lower-case hex digits".to_owned()
+    })?;
     require(content.digest == digest(&content.text), || {
         "the digest is not that of the text: the plan was edited or damaged".to_owned()
     })
@@ -340,6 +430,7 @@ mod tests {
             restart: false,
             before: Standing::Well,
             notes: vec!["a note".to_owned()],
+            remedy: None,
         };
         let user = UnitOwner::User {
             name: "claw".to_owned(),

@@ -119,6 +119,7 @@ pub(super) mod tests {
                     restart: true,
                     before: Standing::Well,
                     notes: vec!["\u{9b}2J".to_owned()],
+                    remedy: None,
                 })
                 .collect(),
         }

@@ -118,6 +118,7 @@ async fn look<S: Session>(
         name: &target.name,
         text: target.text.as_deref().unwrap_or_default(),
         properties: &target.properties,
+        beside: &target.beside,
     };
     let script = rollout::survey_script(request, &host.privilege, &nonce, &dialogue);
     let password = run.become_password(host);

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{WireError, error};
-use crate::model::{DiffLine, Exposure, FileChange, FileContent, Planned, Purpose, UnitPlan};
+use crate::model::{Act, DiffLine, Exposure, FileChange, FileContent, Planned, Purpose, UnitPlan};
 use crate::report::plan_view::{PlanCounts, PlanReport, counts, file_diff, groups};
 
 /// `clawfleet.plan-report/1`: what would be changed. It is for reading; what `--out` writes can be
@@ -43,7 +43,7 @@ struct WirePlanSummary {
 /// What a run is for.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::report) struct WirePurpose {
-    /// `harden` or `rollback`.
+    /// `harden`, `rollback`, `fix` or `restart`.
     kind: &'static str,
     /// Of `harden`: the profile.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +93,26 @@ struct WireChange {
     /// Whether it is restarted, or started where it does not run.
     restart: bool,
     notes: Vec<String>,
+    /// Of a fix: the classes of findings that it mends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mends: Vec<String>,
+    /// Of a fix: what is done beside files, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    acts: Vec<WireAct>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct WireAct {
+    /// `end-process`, `retire-unit`, `linger` or `mode`.
+    kind: &'static str,
+    /// A sentence.
+    what: String,
+    /// Of `end-process`: the process's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    /// Of `end-process`: when it started, in clock ticks since boot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_ticks: Option<u64>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -192,6 +212,16 @@ impl WirePurpose {
                 profile: None,
                 run: Some(run.clone()),
             },
+            Purpose::Fix => Self {
+                kind: "fix",
+                profile: None,
+                run: None,
+            },
+            Purpose::Restart => Self {
+                kind: "restart",
+                profile: None,
+                run: None,
+            },
         }
     }
 }
@@ -255,6 +285,35 @@ fn change(unit: &UnitPlan, key: String) -> WireChange {
         enable: unit.enable,
         restart: unit.restart,
         notes: unit.notes.clone(),
+        mends: unit
+            .remedy
+            .as_ref()
+            .map(|remedy| remedy.classes.clone())
+            .unwrap_or_default(),
+        acts: unit
+            .remedy
+            .iter()
+            .flat_map(|remedy| &remedy.acts)
+            .map(act)
+            .collect(),
+    }
+}
+
+fn act(act: &Act) -> WireAct {
+    let process = match act {
+        Act::EndProcess(process) => Some(process),
+        _ => None,
+    };
+    WireAct {
+        kind: match act {
+            Act::EndProcess(_) => "end-process",
+            Act::Retire { .. } => "retire-unit",
+            Act::Linger { .. } => "linger",
+            Act::Mode { .. } => "mode",
+        },
+        what: act.to_string(),
+        pid: process.map(|process| process.pid),
+        start_ticks: process.map(|process| process.start_ticks),
     }
 }
 

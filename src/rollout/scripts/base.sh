@@ -2,7 +2,8 @@
 # What every script of a rollout begins with. It runs as whoever owns the unit: root for a system
 # unit, the user for a user's, so that root never writes into a directory that a user controls.
 # What it needs: a POSIX sh, cat, cp, mv, rm, mkdir, rmdir, ls, readlink, sha256sum, sync, systemctl.
-# The controller sets before it: N (nonce), RUN, UNIT, SCOPE (system or user).
+# The controller sets before it: N (nonce), RUN, UNIT, SCOPE (system or user), BY (owner, or root where a user's
+# unit needs something that is root's to do) and MANAGER_UID (whose manager the unit's is).
 set -u
 set -f
 umask 077
@@ -30,7 +31,7 @@ one_line() { printf '%s' "$1" | tr '\n\t' '  ' | cut -c1-600; }
 
 # Where units are written, and where runs are kept.
 places() {
-    if [ "$SCOPE" = system ]; then
+    if [ "$SCOPE" = system ] || [ "$BY" = root ]; then
         units=/etc/systemd/system
         base=/var/lib/clawfleet
         boot_target=multi-user.target
@@ -49,33 +50,7 @@ places() {
     boot_guard=clawfleet-undo-at-boot-$RUN
 }
 
-manager() { # ARGS: systemctl of the unit's own manager
-    if [ "$SCOPE" = system ]; then systemctl "$@"; else systemctl --user "$@"; fi
-}
-
-# Whether that manager runs. A user's does not while nobody is logged in and nothing lingers.
-managed() {
-    if [ "$SCOPE" = system ]; then
-        command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]
-    else
-        [ -e "$XDG_RUNTIME_DIR/systemd/private" ]
-    fi
-}
-
 property() { manager show -p "$1" --value -- "$UNIT" 2>/dev/null; }
-
-digest() { # FILE: `-` for none
-    if [ -L "$1" ]; then
-        echo link
-    elif [ -f "$1" ]; then
-        sum=$(sha256sum <"$1" 2>/dev/null) || sum=unreadable
-        echo "${sum%% *}"
-    elif [ -e "$1" ]; then
-        echo other
-    else
-        echo -
-    fi
-}
 
 # What stands between a unit's directory and its files must be a directory, and no link that leads
 # elsewhere. Says why not.
@@ -106,12 +81,15 @@ sound_place() { # PATH
     fi
 }
 
-# A process by its id and its start, so that another one with the same id does not pass for it.
-started() { # PID
-    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
-    stat=${stat##*) }
-    # shellcheck disable=SC2086
-    set -- $stat
-    shift 19
-    echo "$1"
+# The systemd cgroup of a process: that of v1's named hierarchy where it is used, else v2's.
+cgroup_of() { # PID
+    cgroup=
+    while IFS= read -r line; do
+        case $line in
+        *:name=systemd:/) ;;
+        *:name=systemd:*) cgroup=${line#*:name=systemd:} && break ;;
+        0::*) cgroup=${line#0::} ;;
+        esac
+    done 2>/dev/null <"/proc/$1/cgroup"
+    printf '%s' "$cgroup"
 }

@@ -3,7 +3,8 @@
 # systemd has in force, and how exposed it finds the unit.
 # The controller sets before it: ASK (the properties), SHAPE, DROP_IN, and a function planned that calls
 # planned_file NAME for each file, and
-# planned_text, which prints the first one's text.
+# planned_text, which prints the first one's text; and a function beside, which calls look_process PID and look_file PATH
+# for what a fix may touch.
 
 survey() {
     places
@@ -15,6 +16,7 @@ survey() {
     held
     planned
     fragment
+    beside
     if managed; then
         frame show
         # Each property alone: a list that names one which this systemd does not know is fine for it.
@@ -53,6 +55,21 @@ contents() { # PATH
     fi
     echo "rights=$(stat -c '%a %u %g %s' "$1" 2>/dev/null)"
     head -c 65536 "$1" | base64 | sed 's/^/text=/'
+}
+
+# What a fix may end or put aside.
+look_process() { # PID
+    start=$(started "$1") || return 0
+    frame process "$1"
+    echo "start=$start"
+    printf 'exe=%s\n' "$(one_line "$(readlink "/proc/$1/exe" 2>/dev/null)")"
+    printf 'cgroup=%s\n' "$(one_line "$(cgroup_of "$1")")"
+}
+
+look_file() { # PATH
+    frame file
+    echo "path=$1"
+    echo "digest=$(digest "$1")"
 }
 
 # The unit's own file: a full unit is made from it, and systemd-analyze needs it.

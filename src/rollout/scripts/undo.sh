@@ -3,7 +3,7 @@
 # restarted meanwhile, and the controller runs it when something failed.
 # Its first argument says who asks: timer, boot or now. What it does can be done again at any point: it
 # may be ended in the middle.
-# Set before it: RUN UNIT SCOPE units base run dir guard boot_guard boot_target.
+# Set before it: RUN UNIT SCOPE BY MANAGER_UID units base run dir guard boot_guard boot_target.
 set -u
 set -f
 umask 077
@@ -12,39 +12,13 @@ export LC_ALL
 trap '' HUP PIPE
 PATH="${PATH:-/usr/bin:/bin}:/usr/sbin:/usr/bin:/sbin:/bin"
 tab=$(printf '\t')
-[ "$SCOPE" = system ] || {
-    XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}
-    export XDG_RUNTIME_DIR
-}
 
-manager() { if [ "$SCOPE" = system ]; then systemctl "$@"; else systemctl --user "$@"; fi; }
-managed() { [ "$SCOPE" = system ] || [ -e "$XDG_RUNTIME_DIR/systemd/private" ]; }
 note() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*" >>"$dir/log" 2>/dev/null; }
 state() { cat "$dir/state" 2>/dev/null; }
 # Written beforehand, where the preparation came so far: a disk that is full by now does not hinder an undo.
 set_state() {
     mv -f "$dir/state.$1" "$dir/state" 2>/dev/null || [ "$(state)" = "$1" ] || echo "$1" >"$dir/state"
     sync "$dir" 2>/dev/null
-}
-digest() {
-    if [ -L "$1" ]; then
-        echo link
-    elif [ -f "$1" ]; then
-        sum=$(sha256sum <"$1" 2>/dev/null) || sum=unreadable
-        echo "${sum%% *}"
-    elif [ -e "$1" ]; then
-        echo other
-    else
-        echo -
-    fi
-}
-started() {
-    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
-    stat=${stat##*) }
-    # shellcheck disable=SC2086
-    set -- $stat
-    shift 19
-    echo "$1"
 }
 # Whether the process that wrote this file still runs.
 works() { # FILE: pid and start
@@ -69,8 +43,9 @@ wait_for_apply() {
     if works "$dir/applying"; then kill -KILL "$worker" 2>/dev/null; fi
 }
 
+broke=
+
 restore() {
-    broke=
     [ -f "$dir/manifest" ] || return 0
     while IFS=$tab read -r number before after made path; do
         parent=${path%/*}
@@ -115,6 +90,38 @@ forget_boot() {
     [ ! -e "$run/made-wants" ] || rmdir "$units/$boot_target.wants" 2>/dev/null
 }
 
+# The acts of a fix, the last one first. Each can be done again, and does nothing where the act was not done.
+undo_acts() {
+    [ -f "$dir/inverse" ] || return 0
+    case $(state) in preparing | prepared) return 0 ;; esac
+    sort -t "$tab" -k 1,1nr "$dir/inverse" >"$dir/inverse.sorted" 2>/dev/null
+    [ -s "$dir/inverse.sorted" ] || cp "$dir/inverse" "$dir/inverse.sorted" 2>/dev/null
+    while IFS=$tab read -r _ kind a b c d e f g; do
+        case $kind in
+        retire) undo_retire "$a" "$b" "$c" "$d" "$e" "$f" "$g" ;;
+        linger) loginctl disable-linger "$a" || broke="lingering of $a could not be switched off again" ;;
+        mode)
+            [ -L "$a" ] || [ "$(as_user "$b" stat -c %a "$a")" != "$d" ] || as_user "$b" chmod "$c" "$a" ||
+                broke="the permissions of $a could not be given back"
+            ;;
+        esac
+    done <"$dir/inverse.sorted"
+}
+
+undo_retire() { # UNIT SCOPE UID PATH PLACE ENABLED ACTIVE
+    if [ "$5" = mask ]; then
+        of_scope "$2" "$3" unmask -- "$1" || broke="$1 could not be unmasked"
+    elif [ "$2" = system ]; then
+        [ ! -f "$5" ] || [ -e "$4" ] || mv "$5" "$4" || broke="$4 could not be put back"
+    else
+        # shellcheck disable=SC2016
+        as_user "$3" sh -c '[ ! -f "$1" ] || [ -e "$2" ] || mv "$1" "$2"' sh "$5" "$4" || broke="$4 could not be put back"
+    fi
+    of_scope "$2" "$3" daemon-reload
+    case $6 in enabled | enabled-runtime) of_scope "$2" "$3" enable -- "$1" >/dev/null 2>&1 ;; esac
+    case $7 in active | activating | reloading) [ "$why" = boot ] || of_scope "$2" "$3" --no-block start -- "$1" ;; esac
+}
+
 # What runs is changed back only where it was changed.
 run_again() {
     managed || return 0
@@ -143,7 +150,7 @@ finish_keeping() {
     set_state kept
     note "kept, finished by $why"
     release
-    [ "$why" = timer ] || ! managed || manager stop "$guard.timer" >/dev/null 2>&1
+    [ "$why" = timer ] || ! keeps || keeper stop "$guard.timer" >/dev/null 2>&1
 }
 
 why=${1:-now}
@@ -166,6 +173,7 @@ echo "$$ $(started $$)" >"$dir/undoing"
 wait_for_apply
 note "undo ($why), from state $(state)"
 restore
+undo_acts
 forget_boot
 run_again
 if [ -n "$broke" ]; then
@@ -179,5 +187,5 @@ note "$(state)"
 rm -f "$dir/undoing"
 release
 # The timer last: stopping it may end this very process where the timer runs it.
-[ "$why" = timer ] || ! managed || manager stop "$guard.timer" >/dev/null 2>&1
+[ "$why" = timer ] || ! keeps || keeper stop "$guard.timer" >/dev/null 2>&1
 exit 0
