@@ -655,6 +655,8 @@ fn dropin(profile: &str, vars: &[(&str, serde_json::Value)]) -> Vec<String> {
         state_dir: Some(&file.state_dir),
         config_path: Some(&file.config_path),
         existing: None,
+        workspace: None,
+        starts_with_more: false,
         vars: &vars,
     };
     let text = render(&Templates::embedded(), &request).unwrap().text;

@@ -55,10 +55,20 @@ impl Holder {
     /// What the kernel calls its socket. A shell may keep it anywhere while it redirects.
     fn socket(&self) -> String {
         let dir = format!("/proc/{}/fd", self.process.id());
-        let links = fs::read_dir(dir).unwrap();
-        let links = links.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
-        let mut names = links.map(|link| link.display().to_string());
-        names.find(|name| name.starts_with("socket:[")).unwrap()
+        let look = || {
+            let links = fs::read_dir(&dir).unwrap();
+            let links = links.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+            let mut names = links.map(|link| link.display().to_string());
+            names.find(|name| name.starts_with("socket:["))
+        };
+        // In the middle of a redirection it is in no table for a moment.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            match look() {
+                Some(name) => return name,
+                None => assert!(Instant::now() < deadline, "no socket"),
+            }
+        }
     }
 
     /// Whether it has ended, and by which signal.

@@ -134,6 +134,7 @@ fn plan_of(unit: &UnitPlan, profile: &str) -> Plan {
             profile: profile.to_owned(),
         },
         restart: RestartWhen::IfChanged,
+        unseen: Vec::new(),
         units: vec![unit.clone()],
     }
 }

@@ -71,6 +71,10 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Render hardened units, show what they change, push them and verify
     Harden(HardenArgs),
+    /// Mend what the diagnosis finds, and verify
+    Fix(FixArgs),
+    /// Restart gateways out of band, batch by batch, and verify
+    Restart(RestartArgs),
     /// Put back what a rollout replaced
     Rollback(RollbackArgs),
     /// Show what was done: the rollouts of this bastion
@@ -164,10 +168,6 @@ pub(super) struct RolloutArgs {
     #[arg(short, long)]
     pub(super) yes: bool,
 
-    /// When units are restarted
-    #[arg(long, value_enum, default_value_t = RestartArg::IfChanged, value_name = "WHEN")]
-    pub(super) restart: RestartArg,
-
     /// Sizes of batches, in hosts or percent of all; the last one repeats
     #[arg(long, value_name = "SIZES", default_value = "1,10%,50%", value_parser = crate::rollout::BatchSpec::parse)]
     pub(super) batch: crate::rollout::BatchSpec,
@@ -224,16 +224,20 @@ pub(super) struct HardenArgs {
     pub(super) selectors: Vec<String>,
 
     /// What is written: baseline or strict [default: the inventory's harden.profile, else baseline]
-    #[arg(long, value_name = "PROFILE")]
+    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["plan", "resume"])]
     pub(super) profile: Option<String>,
 
     /// A drop-in beside the unit, or a whole unit [default: the inventory's harden.shape, else drop-in]
-    #[arg(long, value_name = "SHAPE", value_parser = ["drop-in", "unit"])]
+    #[arg(long, value_name = "SHAPE", value_parser = ["drop-in", "unit"], conflicts_with_all = ["plan", "resume"])]
     pub(super) shape: Option<String>,
 
     /// A directory with templates that take the places of the built-in ones
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["plan", "resume"])]
     pub(super) template_dir: Option<PathBuf>,
+
+    /// When units are restarted; a plan that was kept has that in it [default: if-changed]
+    #[arg(long, value_enum, value_name = "WHEN", conflicts_with_all = ["plan", "resume"])]
+    pub(super) restart: Option<RestartArg>,
 
     /// Print the profiles and their variables
     #[arg(long, conflicts_with_all = ["selectors", "plan", "resume", "show", "check", "yes", "out"])]
@@ -259,6 +263,55 @@ pub(super) struct HardenArgs {
     pub(super) rollout: RolloutArgs,
 }
 
+/// Mend what the diagnosis finds, and verify
+///
+/// Hosts are checked, and each finding that has a remedy becomes a plan: a stray gateway that holds the port is ended
+/// (that very process, by its id, start, program and cgroup), the unit is started; of two units one is kept; lingering,
+/// permissions and weak settings are set right. It goes the way of `harden`: shown, asked about, batch by batch, armed
+/// and verified by a new look. What crashes by itself, and what holds a port and is no gateway, is left alone.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: as those of `harden`; 4 where something was found that has no remedy here."
+)]
+pub(super) struct FixArgs {
+    /// Hosts to mend, as with `check`
+    #[arg(value_name = "SELECTOR", default_value = "all")]
+    pub(super) selectors: Vec<String>,
+
+    /// Only these classes of findings
+    #[arg(long = "class", value_name = "CLASS", value_delimiter = ',')]
+    pub(super) classes: Vec<String>,
+
+    /// Which of two units stays, where the inventory's service.scope does not say it
+    #[arg(long, value_enum, value_name = "WHOSE")]
+    pub(super) keep: Option<KeepArg>,
+
+    #[command(flatten)]
+    pub(super) rollout: RolloutArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum KeepArg {
+    /// The system's unit
+    System,
+    /// The user's unit
+    User,
+}
+
+/// Restart gateways out of band, batch by batch, and verify
+///
+/// The unit's manager restarts it, so that nothing depends on this session; a fresh connection looks whether the
+/// gateway is well afterwards.
+#[derive(Debug, clap::Args)]
+pub(super) struct RestartArgs {
+    /// Hosts whose gateways are restarted, as with `check`
+    #[arg(value_name = "SELECTOR", required = true)]
+    pub(super) selectors: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) rollout: RolloutArgs,
+}
+
 /// Put back what a rollout replaced
 ///
 /// It goes the same way as `harden`: looked at, shown, asked about, batch by batch, armed and verified. What
@@ -272,6 +325,10 @@ pub(super) struct RollbackArgs {
     /// Only these hosts of it
     #[arg(value_name = "SELECTOR")]
     pub(super) selectors: Vec<String>,
+
+    /// When units are restarted
+    #[arg(long, value_enum, default_value_t = RestartArg::IfChanged, value_name = "WHEN")]
+    pub(super) restart: RestartArg,
 
     #[command(flatten)]
     pub(super) rollout: RolloutArgs,

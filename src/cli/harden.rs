@@ -44,7 +44,8 @@ pub(super) fn run(context: &Context, args: &HardenArgs) -> Result<Exit, CliError
         if let Some(file) = &args.out {
             return rollout::keep(context, &draft, file);
         }
-        rollout::carry_out(context, ground, draft, &args.rollout).await
+        let carried = rollout::carry_out(context, ground, draft, &args.rollout).await?;
+        Ok(carried.exit)
     })?
 }
 
@@ -129,7 +130,6 @@ pub(super) fn restart_when(restart: RestartArg) -> RestartWhen {
 }
 
 fn hardening(args: &HardenArgs, hosts: &[Arc<Host>]) -> Result<Hardening, CliError> {
-    let mut templates = BTreeMap::new();
     let dirs: BTreeSet<Option<PathBuf>> = match &args.template_dir {
         Some(dir) => BTreeSet::from([Some(dir.clone())]),
         None => hosts
@@ -137,17 +137,39 @@ fn hardening(args: &HardenArgs, hosts: &[Arc<Host>]) -> Result<Hardening, CliErr
             .map(|host| host.harden.template_dir.clone())
             .collect(),
     };
+    Ok(Hardening {
+        templates: templates(dirs)?,
+        template_dir: args.template_dir.clone(),
+        profile: args.profile.clone(),
+        shape: args.shape.as_deref().and_then(Shape::parse),
+        restart: restart_when(args.restart.unwrap_or(RestartArg::IfChanged)),
+    })
+}
+
+/// Hardening with nothing said on the command line, and without restarts.
+pub(super) fn as_the_inventory_says(hosts: &[Arc<Host>]) -> Result<Hardening, CliError> {
+    let dirs: BTreeSet<Option<PathBuf>> = hosts
+        .iter()
+        .map(|host| host.harden.template_dir.clone())
+        .collect();
+    Ok(Hardening {
+        templates: templates(dirs)?,
+        template_dir: None,
+        profile: None,
+        shape: None,
+        restart: RestartWhen::Never,
+    })
+}
+
+fn templates(
+    dirs: BTreeSet<Option<PathBuf>>,
+) -> Result<BTreeMap<Option<PathBuf>, Templates>, CliError> {
+    let mut templates = BTreeMap::new();
     for dir in dirs {
         let read = read_templates(dir.as_deref())?;
         templates.insert(dir, read);
     }
-    Ok(Hardening {
-        templates,
-        template_dir: args.template_dir.clone(),
-        profile: args.profile.clone(),
-        shape: args.shape.as_deref().and_then(Shape::parse),
-        restart: restart_when(args.rollout.restart),
-    })
+    Ok(templates)
 }
 
 /// Reads the templates of a directory; without one, the built-in ones.

@@ -2,6 +2,7 @@
 
 mod args;
 mod beside;
+mod between;
 mod check;
 mod confirm;
 mod connection;
@@ -10,6 +11,7 @@ mod enrolment;
 mod error;
 mod exit;
 mod explain;
+mod fix;
 mod ground;
 mod harden;
 mod history;
@@ -50,6 +52,8 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let result = match &args.command {
         Command::Check(check) => check::run(&context, check),
         Command::Harden(harden) => harden::run(&context, harden),
+        Command::Fix(fix) => fix::run(&context, fix),
+        Command::Restart(restart) => fix::restart(&context, restart),
         Command::Rollback(rollback) => rollback::run(&context, rollback),
         Command::History(history) => history::run(&context, history),
         Command::Inventory(inventory) => inventory::run(&context, inventory),

@@ -18,6 +18,7 @@ use crate::store;
 
 pub(super) fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CliError> {
     let stored = rollout::stored(context, &newest(context, &args.run)?)?;
+    rollout::same_inventory(context, &stored.plan)?;
     let run = stored.plan.run.clone();
     let mut plan = stored.plan;
     // Only what may have been changed can be put back. Where nobody knows, the digests tell.
@@ -46,7 +47,7 @@ pub(super) fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CliErr
     let path = hosts.path.clone();
     let reversal = Arc::new(Reversal {
         plan,
-        restart: restart_when(args.rollout.restart),
+        restart: restart_when(args.restart),
     });
     hosts.run(context, async |ground| {
         let entries = rollout::survey(context, ground, Arc::new(Back(Arc::clone(&reversal)))).await;
@@ -57,7 +58,8 @@ pub(super) fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CliErr
             entries,
             args.rollout.check,
         )?;
-        rollout::carry_out(context, ground, draft, &args.rollout).await
+        let carried = rollout::carry_out(context, ground, draft, &args.rollout).await?;
+        Ok(carried.exit)
     })?
 }
 
@@ -66,13 +68,16 @@ fn newest(context: &Context, run: &str) -> Result<String, CliError> {
     if run != "last" {
         return Ok(run.to_owned());
     }
+    let (_, path) = context.load_inventory()?;
+    let inventory = path.display().to_string();
     let list = store::list_runs(context.state_dir()).map_err(CliError::Machine)?;
     list.runs
         .into_iter()
+        .filter(|run| run.inventory == inventory)
         .find(|run| !matches!(run.purpose, Purpose::Rollback { .. }))
         .map(|run| run.run)
         .ok_or_else(|| CliError::Plan {
-            message: "no rollout was made from this bastion yet".into(),
+            message: format!("no rollout was made for {inventory} from this bastion yet"),
             hint: Some("`clawfleet history --rollouts` lists the runs".into()),
         })
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{Format, Pause, RolloutArgs};
+use super::args::{Format, RolloutArgs};
+use super::between::{BetweenBatches, PlanJudge};
 use super::confirm::{self, Choice};
 use super::context::Context;
 use super::error::CliError;
@@ -13,17 +14,14 @@ use super::ground::{Ground, Hosts, Wanted};
 use super::harden::host_names;
 use super::journal::Journal;
 use super::machine;
-use crate::fleet::rollout::{
-    Between, Crew, Judge, Order, Planning, Seen, Times, roll_out, survey as look,
-};
-use crate::fleet::{self, CancelLevel};
+use crate::fleet::CancelLevel;
+use crate::fleet::rollout::{Crew, Order, Planning, RolledOut, Times, roll_out, survey as look};
 use crate::model::{
-    Class, Host, HostObservation, HostOutcome, Plan, Planned, Purpose, RestartWhen, RolloutEnd,
-    Standing, UnitPlan, UnitResult,
+    Host, HostObservation, HostOutcome, Plan, Planned, Purpose, Refusal, RestartWhen, RolloutEnd,
+    UnitPlan, UnitResult, nodeset,
 };
-use crate::planner;
 use crate::report::{Progress, RolloutLines};
-use crate::rollout::{self, Gate, Health};
+use crate::rollout::{self, Gate};
 use crate::store::{self, RolloutLock};
 
 /// A plan before anybody agreed to it, and what it leaves alone.
@@ -52,6 +50,7 @@ impl Draft {
             inventory: inventory.display().to_string(),
             purpose,
             restart,
+            unseen: unseen(&entries),
             units: changes(&entries),
         };
         Ok(Self {
@@ -72,6 +71,14 @@ fn changes(entries: &[(String, Planned)]) -> Vec<UnitPlan> {
         .collect()
 }
 
+/// The hosts that could not be looked at.
+fn unseen(entries: &[(String, Planned)]) -> Vec<String> {
+    let unseen = entries
+        .iter()
+        .filter(|(_, planned)| matches!(planned, Planned::NotObserved(_)));
+    unseen.map(|(host, _)| host.clone()).collect()
+}
+
 fn run_id(now: jiff::Timestamp) -> Result<String, CliError> {
     let mut random = [0_u8; 3];
     getrandom::fill(&mut random).map_err(|error| {
@@ -88,6 +95,15 @@ pub(super) async fn survey(
     ground: &Ground,
     planning: Arc<dyn Planning>,
 ) -> Vec<(String, Planned)> {
+    look_and_plan(context, ground, planning).await.1
+}
+
+/// As [`survey`], with what was seen of each host.
+pub(super) async fn look_and_plan(
+    context: &Context,
+    ground: &Ground,
+    planning: Arc<dyn Planning>,
+) -> (Vec<HostObservation>, Vec<(String, Planned)>) {
     let names = ground.hosts.iter().map(|host| host.name.clone()).collect();
     let mut progress = Progress::new(names, context.progress);
     let seen = look(
@@ -101,21 +117,21 @@ pub(super) async fn survey(
     )
     .await;
     progress.finish();
-    ground
-        .hosts
-        .iter()
-        .zip(seen)
-        .flat_map(|(host, (observation, plans))| entries_of(host, observation, plans))
-        .collect()
+    let (mut observations, mut entries) = (Vec::new(), Vec::new());
+    for (host, (observation, plans)) in ground.hosts.iter().zip(seen) {
+        entries.extend(entries_of(host, &observation, plans));
+        observations.push(observation);
+    }
+    (observations, entries)
 }
 
 fn entries_of(
     host: &Host,
-    observation: HostObservation,
+    observation: &HostObservation,
     plans: Vec<Planned>,
 ) -> Vec<(String, Planned)> {
     let name = || host.name.clone();
-    match observation.outcome {
+    match &observation.outcome {
         HostOutcome::Observed(_) if plans.is_empty() => vec![(
             name(),
             Planned::Nothing {
@@ -123,7 +139,10 @@ fn entries_of(
                 why: "there is no gateway's unit".into(),
             },
         )],
-        HostOutcome::Observed(_) => plans.into_iter().map(|plan| (name(), plan)).collect(),
+        HostOutcome::Observed(_) => plans
+            .into_iter()
+            .map(|plan| (name(), sound(plan)))
+            .collect(),
         // Seen in part is not seen: nothing is planned on half the facts.
         other => {
             let error = other.error().cloned().unwrap_or_else(|| {
@@ -134,9 +153,26 @@ fn entries_of(
     }
 }
 
+/// What a host says becomes part of its plan. One that would not be taken from a file is not made either, or it
+/// would spoil the whole run's record.
+fn sound(planned: Planned) -> Planned {
+    match planned {
+        Planned::Change(unit) => match rollout::check_unit(&unit) {
+            Ok(()) => Planned::Change(unit),
+            Err(why) => Planned::Refused(Refusal {
+                unit: Some(unit.unit.clone()),
+                why: format!("what the host says of it makes no sound plan: {why}"),
+                hint: None,
+            }),
+        },
+        other => other,
+    }
+}
+
 /// The units of a run that are to be gone on with.
 pub(super) fn resume(context: &Context, run: &str, args: &RolloutArgs) -> Result<Exit, CliError> {
     let stored = stored(context, run)?;
+    same_inventory(context, &stored.plan)?;
     let done: BTreeSet<_> = stored
         .results
         .iter()
@@ -147,6 +183,14 @@ pub(super) fn resume(context: &Context, run: &str, args: &RolloutArgs) -> Result
     plan.units
         .retain(|unit| !done.contains(&(&unit.host, &unit.unit, &unit.owner)));
     if plan.units.is_empty() {
+        if !plan.unseen.is_empty() {
+            let hosts = nodeset::fold(plan.unseen.iter().map(String::as_str));
+            context.note(&format!(
+                "run {}: all that was planned is applied; {hosts} could not be looked at then: plan anew for them",
+                plan.run
+            ));
+            return Ok(Exit::NotObserved);
+        }
         context.print(&format!("run {}: everything in it is applied\n", plan.run))?;
         return Ok(Exit::Clean);
     }
@@ -163,6 +207,42 @@ pub(super) fn stored(context: &Context, run: &str) -> Result<store::StoredRun, C
     Ok(stored)
 }
 
+/// A name means another host in another inventory.
+pub(super) fn same_inventory(context: &Context, plan: &Plan) -> Result<(), CliError> {
+    let (_, path) = context.load_inventory()?;
+    if plan.inventory == path.display().to_string() {
+        return Ok(());
+    }
+    Err(CliError::Plan {
+        message: format!(
+            "run {} was planned for {}, and this inventory is {}",
+            plan.run,
+            plan.inventory,
+            path.display()
+        ),
+        hint: Some(format!("say -i {}", plan.inventory)),
+    })
+}
+
+/// A plan from a file changes gateways' units, and nothing else: those that the inventory names, or that are named
+/// as the gateway's own installer names them.
+fn gateways_only(plan: &Plan, hosts: &[Arc<Host>]) -> Result<(), CliError> {
+    let known = |unit: &UnitPlan| {
+        let named = hosts
+            .iter()
+            .filter(|host| host.name == unit.host)
+            .any(|host| host.services().any(|service| service.unit == unit.unit));
+        named || unit.unit.starts_with("openclaw-gateway")
+    };
+    match plan.units.iter().find(|unit| !known(unit)) {
+        None => Ok(()),
+        Some(unit) => Err(CliError::Plan {
+            message: format!("{}: {} is no gateway's unit", unit.host, unit.unit),
+            hint: Some("name it as the host's service.unit in the inventory, if it is".into()),
+        }),
+    }
+}
+
 /// Carries out a plan that was kept. What changed since is found by its digests.
 pub(super) fn again(
     context: &Context,
@@ -173,8 +253,12 @@ pub(super) fn again(
         message,
         hint: Some("a plan is not edited by hand; make a new one with --out".into()),
     })?;
+    // Those hosts are not asked now.
+    plan.unseen.clear();
     let names = host_names(&plan);
+    same_inventory(context, &plan)?;
     let hosts = Hosts::named(context, &names, reach(args))?;
+    gateways_only(&plan, &hosts.hosts)?;
     plan.run = run_id(jiff::Timestamp::now())?;
     plan.made_by = machine::who();
     let entries = plan
@@ -188,7 +272,7 @@ pub(super) fn again(
         check_only: args.check,
     };
     hosts.run(context, async |ground| {
-        carry_out(context, ground, draft, args).await
+        Ok(carry_out(context, ground, draft, args).await?.exit)
     })?
 }
 
@@ -241,20 +325,36 @@ fn left_out(draft: &Draft) -> Option<Exit> {
     any(|planned| matches!(planned, Planned::Refused(_))).then_some(Exit::Pending)
 }
 
+/// What came of a draft.
+pub(super) struct Carried {
+    pub(super) exit: Exit,
+    /// One for each unit that was agreed to; none where nothing was to be done.
+    pub(super) results: Vec<UnitResult>,
+}
+
+impl Carried {
+    fn nothing(exit: Exit) -> Self {
+        Self {
+            exit,
+            results: Vec::new(),
+        }
+    }
+}
+
 /// Asks, and does what was agreed to.
 pub(super) async fn carry_out(
     context: &Context,
     ground: &Ground,
     mut draft: Draft,
     args: &RolloutArgs,
-) -> Result<Exit, CliError> {
+) -> Result<Carried, CliError> {
     if ground.cancel.level() != CancelLevel::Run {
-        return Ok(Exit::Interrupted);
+        return Ok(Carried::nothing(Exit::Interrupted));
     }
     let asks = !args.yes && !args.check && !draft.plan.units.is_empty();
     if args.check || draft.plan.units.is_empty() {
         print_plan(context, &draft)?;
-        return Ok(pending(&draft));
+        return Ok(Carried::nothing(pending(&draft)));
     }
     if asks && !confirm::can_ask() {
         print_plan(context, &draft)?;
@@ -263,29 +363,42 @@ pub(super) async fn carry_out(
             hint: Some("--yes carries the whole plan out unasked; --check only looks".into()),
         });
     }
+    if let Some(why) = gate(&draft, host_names(&draft.plan).len(), args).closed() {
+        print_plan(context, &draft)?;
+        context.note(&format!(
+            "nothing was changed: {}",
+            why.replace(" failed,", " could not be looked at,")
+        ));
+        return Ok(Carried::nothing(Exit::NotObserved));
+    }
     let mut declined = 0;
     if asks {
         // Hosts that wait behind a jump for an answer would lose it.
         ground.transport.ssh.close().await;
         match confirm::ask(context, &mut draft, &ground.cancel).await? {
             Choice::Go { declined: left } => declined = left,
-            Choice::Interrupted => return Ok(Exit::Interrupted),
-            Choice::Quit => return Ok(Exit::Pending),
+            Choice::Interrupted => return Ok(Carried::nothing(Exit::Interrupted)),
+            Choice::Quit => return Ok(Carried::nothing(left_out(&draft).unwrap_or(Exit::Pending))),
         }
         if draft.plan.units.is_empty() {
             context.note("nothing was changed");
-            return Ok(Exit::Pending);
+            return Ok(Carried::nothing(left_out(&draft).unwrap_or(Exit::Pending)));
         }
     } else if context.format == Format::Table {
         print_plan(context, &draft)?;
     }
     let begin = std::time::Instant::now();
-    let results = apply(context, ground, &draft, args).await?;
+    let rolled = apply(context, ground, &draft, args).await?;
     let elapsed_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     let stopped = (ground.cancel.level() != CancelLevel::Run).then_some("the operator stopped it");
-    let text = super::plan_views::results(&draft, &results, elapsed_ms, stopped, context)?;
+    let sick = sick_words(&rolled);
+    let stopped = stopped.or(rolled.closed.as_deref()).or(sick.as_deref());
+    let text = super::plan_views::results(&draft, &rolled.results, elapsed_ms, stopped, context)?;
     context.print(&text)?;
-    Ok(exit_of(&results, &draft, declined, ground))
+    Ok(Carried {
+        exit: exit_of(&rolled, &draft, declined, ground),
+        results: rolled.results,
+    })
 }
 
 async fn apply(
@@ -293,7 +406,7 @@ async fn apply(
     ground: &Ground,
     draft: &Draft,
     args: &RolloutArgs,
-) -> Result<Vec<UnitResult>, CliError> {
+) -> Result<RolledOut, CliError> {
     let plan = &draft.plan;
     let _lock =
         RolloutLock::take(context.state_dir(), &plan.run, &plan.made_by).map_err(|fault| {
@@ -330,10 +443,12 @@ async fn apply(
         plan,
         hosts: &hosts,
         waves: rollout::waves(&names, label, &args.batch),
-        gate: Gate::new(names.len(), args.max_fail),
+        gate: gate(draft, names.len(), args),
     };
     let crew = Arc::new(Crew {
-        judge: Arc::new(PlanJudge),
+        judge: Arc::new(PlanJudge {
+            hosts: hosts.clone(),
+        }),
         who: plan.made_by.clone(),
         times,
         transport: Arc::clone(&ground.transport),
@@ -347,16 +462,26 @@ async fn apply(
         hosts: &hosts,
     };
     let mut lines = RolloutLines::new(&plan.units, context.stderr_view());
-    let results = roll_out(order, crew, &ground.cancel, &mut between, |event| {
+    let rolled = roll_out(order, crew, &ground.cancel, &mut between, |event| {
         journal.on_event(&event);
         context.show(&lines.on_event(&event));
     })
     .await;
     context.show(&lines.finish());
-    if let Some(trouble) = journal.end(&results) {
+    if let Some(trouble) = journal.end(&rolled.results) {
         context.note(&format!("the record of this run is not whole: {trouble}"));
     }
-    Ok(results)
+    Ok(rolled)
+}
+
+/// The gate counts every host that was asked for: one that could not be looked at has failed already.
+fn gate(draft: &Draft, planned: usize, args: &RolloutArgs) -> Gate {
+    let unseen = draft.plan.unseen.len();
+    let mut gate = Gate::new(planned + unseen, args.max_fail);
+    for _ in 0..unseen {
+        gate.host_ended(true);
+    }
+    gate
 }
 
 /// The undo is due only after everything that may take its time.
@@ -378,8 +503,19 @@ fn times(args: &RolloutArgs, context: &Context) -> Times {
     }
 }
 
-/// The exit code: 6, 5, 3, 4 in this order.
-fn exit_of(results: &[UnitResult], draft: &Draft, declined: usize, ground: &Ground) -> Exit {
+/// Hosts that were changed well and were not well any more afterwards.
+fn sick_words(rolled: &RolledOut) -> Option<String> {
+    let words: Vec<String> = rolled
+        .sick
+        .iter()
+        .map(|sick| format!("{}: {}", sick.host, sick.why))
+        .collect();
+    (!words.is_empty()).then(|| format!("looked at again after its batch: {}", words.join(", ")))
+}
+
+/// The exit code: 6, 5, 2, 3, 4 in this order.
+fn exit_of(rolled: &RolledOut, draft: &Draft, declined: usize, ground: &Ground) -> Exit {
+    let results = &rolled.results;
     let any = |wanted: fn(&RolloutEnd) -> bool| results.iter().any(|result| wanted(&result.end));
     if any(|end| matches!(end, RolloutEnd::Unknown(_) | RolloutEnd::RollbackFailed(_))) {
         return Exit::UnknownState;
@@ -387,10 +523,14 @@ fn exit_of(results: &[UnitResult], draft: &Draft, declined: usize, ground: &Grou
     if any(|end| matches!(end, RolloutEnd::RolledBack(_) | RolloutEnd::Failed(_))) {
         return Exit::RolledBack;
     }
+    if rolled.sick.iter().any(|sick| sick.seen) {
+        return Exit::Critical;
+    }
     if ground.cancel.level() != CancelLevel::Run {
         return Exit::Interrupted;
     }
-    if any(|end| matches!(end, RolloutEnd::NotReached(_))) {
+    let unseen = !rolled.sick.is_empty() || !draft.plan.unseen.is_empty();
+    if unseen || any(|end| matches!(end, RolloutEnd::NotReached(_))) {
         return Exit::NotObserved;
     }
     match left_out(draft) {
@@ -406,127 +546,5 @@ fn exit_of(results: &[UnitResult], draft: &Draft, declined: usize, ground: &Grou
             Exit::Pending
         }
         None => Exit::Clean,
-    }
-}
-
-/// Puts the pure judge before the rollout.
-struct PlanJudge;
-
-impl Judge for PlanJudge {
-    fn properties(&self, plan: &UnitPlan) -> Vec<String> {
-        planner::properties(plan)
-    }
-
-    fn health(&self, plan: &UnitPlan, seen: Seen<'_>) -> Health {
-        let Seen {
-            facts,
-            shown,
-            main_pid_before,
-            undone,
-        } = seen;
-        planner::health(plan, facts, shown, main_pid_before, undone)
-    }
-}
-
-/// What says that a gateway does not do its work. Other findings were there before, or are no matter of a
-/// rollout.
-const OF_LIFE: [Class; 9] = [
-    Class::OrphanHoldsPort,
-    Class::DuplicateUnit,
-    Class::LeftoverProcess,
-    Class::ForeignProcessOnPort,
-    Class::RestartLoop,
-    Class::TrueCrash,
-    Class::ConfigError,
-    Class::GatewayDown,
-    Class::GatewayHung,
-];
-
-/// Between two batches the finished one is checked, and then the operator is waited for.
-struct BetweenBatches<'a> {
-    ground: &'a Ground,
-    args: &'a RolloutArgs,
-    plan: &'a Plan,
-    hosts: &'a HashMap<String, Arc<Host>>,
-}
-
-impl Between for BetweenBatches<'_> {
-    async fn next(
-        &mut self,
-        batch: usize,
-        hosts: &[String],
-        results: &[UnitResult],
-    ) -> Option<String> {
-        let was_well = |host: &str| {
-            let units = self.plan.units.iter().filter(|unit| unit.host == host);
-            units.clone().count() > 0 && units.clone().all(|unit| unit.before == Standing::Well)
-        };
-        let applied: Vec<Arc<Host>> = hosts
-            .iter()
-            .filter(|name| {
-                let mut of_host = results.iter().filter(|result| result.host == **name);
-                of_host.any(|result| result.end == RolloutEnd::Applied) && was_well(name)
-            })
-            .filter_map(|name| self.hosts.get(name).cloned())
-            .collect();
-        if let Some(why) = self.gate(&applied).await {
-            return Some(why);
-        }
-        match self.args.pause {
-            None => None,
-            Some(Pause::For(time)) => {
-                let mut cancelled = self.ground.cancel.subscribe();
-                tokio::select! {
-                    () = tokio::time::sleep(time) => {}
-                    _ = cancelled.changed() => {}
-                }
-                None
-            }
-            Some(Pause::Ask) => {
-                self.ground.transport.ssh.close().await;
-                let question = format!("Batch {batch} is done. Go on?");
-                let go = confirm::yes_or_no(question, &self.ground.cancel).await;
-                (!go).then(|| "the operator stopped after this batch".to_owned())
-            }
-        }
-    }
-}
-
-impl BetweenBatches<'_> {
-    /// Runs a check on the finished batch. A gateway that was well when it was verified and is not now closes
-    /// the gate.
-    async fn gate(&self, applied: &[Arc<Host>]) -> Option<String> {
-        let observations = fleet::run(
-            applied,
-            Arc::clone(&self.ground.transport),
-            self.ground.limits,
-            Arc::clone(&self.ground.secrets),
-            &self.ground.cancel,
-            |_| {},
-        )
-        .await;
-        let bad: Vec<String> = applied
-            .iter()
-            .zip(observations)
-            .filter_map(|(host, observation)| {
-                let report = crate::diagnose::judge(host, observation);
-                let worst = report
-                    .findings
-                    .iter()
-                    .find(|finding| OF_LIFE.contains(&finding.class));
-                match (report.observation.outcome.facts(), worst) {
-                    (None, _) => Some(format!("{} could not be checked", host.name)),
-                    (_, Some(finding)) => Some(format!("{}: {}", host.name, finding.class.id())),
-                    _ => None,
-                }
-            })
-            .collect();
-        if bad.is_empty() {
-            return None;
-        }
-        Some(format!(
-            "the check of the finished batch: {}",
-            bad.join(", ")
-        ))
     }
 }

@@ -185,6 +185,11 @@ fn drift(
             state_dir: some(&file.state_dir).as_deref(),
             config_path: some(&file.config_path).as_deref(),
             existing: existing.as_deref(),
+            workspace: gateway
+                .config
+                .known()
+                .and_then(|config| config.workspace.as_deref()),
+            starts_with_more: file.starts_with_more(),
             vars: &host.vars,
         },
     );

@@ -353,6 +353,15 @@ impl Unit {
 }
 
 impl UnitFile {
+    /// Whether the unit runs something of its own before the gateway. What clawfleet wrote is not its own.
+    pub fn starts_with_more(&self) -> bool {
+        let ours = |lines: &[String]| lines.iter().any(|line| line.starts_with("Templates="));
+        let own = self.parts.iter().filter(|(_, lines)| !ours(lines));
+        own.flat_map(|(_, lines)| lines)
+            .filter_map(|line| line.strip_prefix("ExecStartPre="))
+            .any(|command| !command.is_empty())
+    }
+
     /// Returns the settings of all its files, in the order they count.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.parts

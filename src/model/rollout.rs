@@ -28,6 +28,9 @@ pub struct Plan {
     pub purpose: Purpose,
     /// When the units are restarted.
     pub restart: RestartWhen,
+    /// Hosts that were asked for and could not be looked at. They count as failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<String>,
     /// What is done, one entry for each unit of each host, in the order of the hosts.
     pub units: Vec<UnitPlan>,
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{held, refused, standing};
 use crate::model::{
     Facts, FileChange, FileContent, Gateway, Host, Planned, RestartWhen, Role, ScopeWanted,
-    ServiceSpec, SettingChange, Shape, Standing, Unit, UnitOwner, UnitPlan, UnitScope,
+    ServiceSpec, SettingChange, Shape, Standing, Unit, UnitFile, UnitOwner, UnitPlan, UnitScope,
 };
 use crate::rollout::{Beside, Survey, SurveyTarget, digest};
 use crate::unit::{self, InForce, RenderRequest, Rendered, Templates, UnitSetting};
@@ -254,6 +254,8 @@ impl Hardening {
                 state_dir: state_dir.as_deref(),
                 config_path: config_path.as_deref(),
                 existing,
+                workspace: workspace(wanted.gateway),
+                starts_with_more: file.is_some_and(UnitFile::starts_with_more),
                 vars: &host.vars,
             },
         )
@@ -310,14 +312,15 @@ impl Hardening {
         let after = FileContent {
             digest: digest(&rendered.text),
             text: rendered.text.clone(),
-            mode: 0o644,
+            // Whoever kept a file from others keeps it so.
+            mode: before.as_ref().map_or(0o644, |before| before.mode & 0o644),
             uid: survey.writer.0,
             gid: survey.writer.1,
         };
         let same_text = before
             .as_ref()
             .is_some_and(|before| before.digest == after.digest && before.mode == after.mode);
-        let view = SettingsView::of(&rendered, &survey);
+        let view = SettingsView::of(&rendered, &survey, taken_over);
         if same_text {
             return settled(unit, &view, &survey);
         }
@@ -389,6 +392,11 @@ fn installed(facts: &Facts, gateway: &Gateway) -> Option<String> {
     crate::diagnose::installed_version(facts, gateway)
 }
 
+/// Where the gateway's agents work, where its configuration names a place.
+fn workspace(gateway: &Gateway) -> Option<&str> {
+    gateway.config.known()?.workspace.as_deref()
+}
+
 /// What forbids a plan, whatever it would be.
 fn sound(unit: &str, survey: &Survey, rendered: &Rendered) -> Result<(), Planned> {
     if let Some(why) = &survey.planned.unsound {
@@ -440,6 +448,9 @@ fn settled(unit: &str, view: &SettingsView, survey: &Survey) -> Result<Planned, 
     ))
 }
 
+/// The longest value that is shown of what systemd says, in characters.
+const LONGEST_VALUE: usize = 2000;
+
 /// What the rendered settings change in systemd's eyes.
 struct SettingsView {
     changes: Vec<SettingChange>,
@@ -447,7 +458,9 @@ struct SettingsView {
 }
 
 impl SettingsView {
-    fn of(rendered: &Rendered, survey: &Survey) -> Self {
+    /// What a whole unit takes over as it stood changes nothing, even where something overrides it.
+    fn of(rendered: &Rendered, survey: &Survey, taken_over: Option<&str>) -> Self {
+        let taken_over = unit::settings(taken_over.unwrap_or_default());
         let old = survey
             .planned
             .content
@@ -460,9 +473,10 @@ impl SettingsView {
             let by_restart = unit::needs_restart(&setting.key);
             match unit::in_force(setting, &survey.shown) {
                 InForce::Yes => {}
+                InForce::No { .. } if taken_over.contains(setting) => {}
                 InForce::No { now, then } => changes.push(SettingChange {
                     name: setting.key.clone(),
-                    now,
+                    now: crate::model::shorten(&now, LONGEST_VALUE).into(),
                     then,
                     by_restart,
                 }),

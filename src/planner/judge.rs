@@ -1,9 +1,10 @@
 //! Whether a unit is as its plan wants it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::diagnose::{UnitHealth, unit_health};
-use crate::model::{Facts, Standing, UnitPlan};
+use crate::model::{Act, Facts, Standing, UnitPlan};
 use crate::rollout::Health;
 use crate::unit::{self, InForce};
 
@@ -19,6 +20,37 @@ pub fn properties(plan: &UnitPlan) -> Vec<String> {
         .flat_map(|after| unit::settings(&after.text))
         .collect();
     unit::shown_names(&settings)
+}
+
+/// Stop timeouts up to this are within the times of every rollout.
+const SHORT_STOP: Duration = Duration::from_secs(60);
+
+/// The longest stop that is waited for. The gateway's own units have 330 s.
+const LONGEST_STOP: Duration = Duration::from_secs(900);
+
+/// Returns how long a restart may take to end the old process, where that is long. The new files say it: their
+/// timeout is in force by then.
+pub fn stop_within(plan: &UnitPlan) -> Duration {
+    if !plan.restart {
+        return Duration::ZERO;
+    }
+    let settings = plan
+        .files
+        .iter()
+        .flat_map(|file| [&file.after, &file.before])
+        .flatten()
+        .flat_map(|content| unit::settings(&content.text));
+    let longest = settings
+        .filter(|setting| setting.key == "TimeoutStopSec")
+        .filter_map(|setting| unit::span(&setting.value))
+        .max()
+        .unwrap_or_default()
+        .min(LONGEST_STOP);
+    if longest > SHORT_STOP {
+        longest
+    } else {
+        Duration::ZERO
+    }
 }
 
 /// Judges a unit after it was changed, or (`undone`) changed back.
@@ -41,11 +73,19 @@ pub fn health(
     if undone && plan.before != Standing::Well {
         return Health::Well { generation: (0, 0) };
     }
-    let n_restarts = facts
+    if !undone && goes(plan) {
+        return match health {
+            UnitHealth::Off | UnitHealth::Absent => Health::Well { generation: (0, 0) },
+            _ => Health::NotYet("the unit is there still".into()),
+        };
+    }
+    let found = facts
         .units()
-        .find(|unit| unit.name == plan.unit && unit.scope == scope)
-        .and_then(|unit| unit.n_restarts)
-        .unwrap_or(0);
+        .find(|unit| unit.name == plan.unit && unit.scope == scope);
+    let n_restarts = found.and_then(|unit| unit.n_restarts).unwrap_or(0);
+    if found.is_some_and(|unit| unit.active_state == "deactivating") {
+        return Health::Stopping("its old process has not ended yet".into());
+    }
     match health {
         UnitHealth::Well { main_pid, .. }
             if plan.restart && !undone && main_pid_before.is_some_and(|old| old == main_pid) =>
@@ -68,16 +108,28 @@ pub fn health(
     }
 }
 
-/// A setting that systemd does not have in force, though its file is there. Nothing is known where
-/// the unit's manager does not run.
+/// Whether the plan takes the unit itself away.
+fn goes(plan: &UnitPlan) -> bool {
+    let acts = plan.remedy.iter().flat_map(|remedy| &remedy.acts);
+    acts.into_iter().any(|act| match act {
+        Act::Retire { unit, owner, .. } => *unit == plan.unit && *owner == plan.owner,
+        _ => false,
+    })
+}
+
+/// A setting that the plan changes and that systemd does not have in force, though its file is there. What the
+/// plan does not change may be overridden, as it was before. Nothing is known where the unit's manager does not
+/// run.
 fn not_in_force(plan: &UnitPlan, shown: &BTreeMap<String, String>) -> Option<String> {
     if shown.is_empty() {
         return None;
     }
+    let changes = |name: &str| plan.settings.iter().any(|change| change.name == name);
     plan.files
         .iter()
         .filter_map(|file| file.after.as_ref())
         .flat_map(|after| unit::settings(&after.text))
+        .filter(|setting| changes(&setting.key))
         .find_map(|setting| match unit::in_force(&setting, shown) {
             InForce::No { now, .. } => Some(format!(
                 "systemd has {}={now} in force, and not {}",

@@ -141,7 +141,10 @@ impl Mending {
         if need.restart && !survey.managed {
             return Err(refused(
                 Some(unit),
-                format!("no manager of {} runs, so nobody can start it", target.owner),
+                format!(
+                    "no manager of {} runs, so nobody can start it",
+                    target.owner
+                ),
                 Some("switch lingering on first: `loginctl enable-linger USER`"),
             ));
         }
@@ -170,15 +173,20 @@ impl Mending {
             match self.hardening.plan(host, facts, target, Ok(survey)) {
                 _ if target.text.is_none() => {
                     classes.retain(|class| !hardens_id(class));
-                    plan.notes
-                        .push("its settings are left as they are: `clawfleet harden` for them".into());
+                    plan.notes.push(
+                        "its settings are left as they are: `clawfleet harden` for them".into(),
+                    );
                 }
                 Planned::Change(hardened) => {
                     plan.files = hardened.files;
                     plan.settings = hardened.settings;
                     plan.exposure = hardened.exposure;
-                    plan.notes
-                        .extend(hardened.notes.into_iter().filter(|note| !note.starts_with("not restarted")));
+                    plan.notes.extend(
+                        hardened
+                            .notes
+                            .into_iter()
+                            .filter(|note| !note.starts_with("not restarted")),
+                    );
                 }
                 Planned::Refused(refusal) if acts.is_empty() && !need.restart => {
                     return Err(Planned::Refused(refusal));
@@ -221,7 +229,9 @@ impl Mending {
         }
         // While a gateway is left alone with something worse, its settings are, too.
         let alone: BTreeSet<&str> = left.iter().filter_map(unit_of).collect();
-        needs.retain(|need| need.restart || !need.acts.is_empty() || !alone.contains(need.unit.name.as_str()));
+        needs.retain(|need| {
+            need.restart || !need.acts.is_empty() || !alone.contains(need.unit.name.as_str())
+        });
         (needs, left)
     }
 
@@ -315,10 +325,15 @@ impl Mending {
                 let Some(unit) = gateway.units.iter().find(|unit| unit.claims_port()) else {
                     return Ok(None);
                 };
-                let modes = finding.evidence.iter().filter_map(|evidence| match evidence {
-                    Evidence::Mode { path, .. } => facts.modes.iter().find(|file| file.path == *path),
-                    _ => None,
-                });
+                let modes = finding
+                    .evidence
+                    .iter()
+                    .filter_map(|evidence| match evidence {
+                        Evidence::Mode { path, .. } => {
+                            facts.modes.iter().find(|file| file.path == *path)
+                        }
+                        _ => None,
+                    });
                 Need {
                     acts: modes
                         .map(|file| Wish::Mode {
@@ -414,13 +429,12 @@ impl Need<'_> {
             return false;
         };
         let login_is_root = facts.system.login.uid == Some(0);
-        let foreign = self.acts.iter().any(|wish| match wish {
+        self.acts.iter().any(|wish| match wish {
             Wish::End(process) => process.uid != Some(*own),
             Wish::Retire(unit) => unit.scope != self.unit.scope,
             Wish::Linger { .. } => login_is_root,
             Wish::Mode { uid, .. } => uid != own,
-        });
-        foreign
+        })
     }
 }
 
@@ -435,8 +449,13 @@ impl Wish<'_> {
                 let (Some(found), Some(uid)) = (found, process.uid) else {
                     return Err(refused(
                         Some(unit),
-                        format!("process {} ended meanwhile, or could not be looked at", process.pid),
-                        Some("look again: `clawfleet check`; this login may see too little without `become: sudo`"),
+                        format!(
+                            "process {} ended meanwhile, or could not be looked at",
+                            process.pid
+                        ),
+                        Some(
+                            "look again: `clawfleet check`; this login may see too little without `become: sudo`",
+                        ),
                     ));
                 };
                 Ok(Act::EndProcess(EndedProcess {
@@ -451,11 +470,17 @@ impl Wish<'_> {
             }
             Self::Retire(other) => {
                 let path = other.fragment_path.clone();
-                let digest = survey.digests.get(&path).filter(|digest| digest.len() == 64);
+                let digest = survey
+                    .digests
+                    .get(&path)
+                    .filter(|digest| digest.len() == 64);
                 let Some(digest) = digest else {
                     return Err(refused(
                         Some(unit),
-                        format!("{} of the other unit is no plain file, or could not be read", path),
+                        format!(
+                            "{} of the other unit is no plain file, or could not be read",
+                            path
+                        ),
                         Some("stop and disable that unit by hand"),
                     ));
                 };
@@ -504,7 +529,9 @@ fn alone(class: Class) -> &'static str {
         Class::TrueCrash => "the gateway crashes by itself, and a restart mends no crash",
         Class::ConfigError => "its configuration has to be mended first",
         Class::ForeignProcessOnPort => "what holds the port is no gateway, and is not ended",
-        Class::GatewayHung => "it may be saved by `clawfleet restart`, once somebody has looked at it",
+        Class::GatewayHung => {
+            "it may be saved by `clawfleet restart`, once somebody has looked at it"
+        }
         _ => "there is no remedy that could be applied unasked",
     }
 }

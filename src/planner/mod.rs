@@ -4,11 +4,13 @@
 mod harden;
 mod judge;
 mod mending;
+mod restarting;
 mod rollback;
 
 pub use harden::Hardening;
-pub use judge::{health, properties};
+pub use judge::{health, properties, stop_within};
 pub use mending::{Keep, Mending, still_found};
+pub use restarting::Restarting;
 pub use rollback::Reversal;
 
 use crate::diagnose::{UnitHealth, unit_health};

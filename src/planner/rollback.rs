@@ -1,7 +1,9 @@
 //! Plans that put back what a run replaced.
 
 use super::{held, refused, standing};
-use crate::model::{Facts, FileChange, Host, Plan, Planned, RestartWhen, Standing, UnitPlan};
+use crate::model::{
+    Act, Facts, FileChange, Host, Plan, Planned, Remedy, RestartWhen, Standing, UnitPlan,
+};
 use crate::rollout::{Beside, Survey, SurveyTarget};
 use crate::unit::{self, InForce};
 
@@ -97,6 +99,33 @@ impl Reversal {
             );
         }
         let (standing, trouble) = standing(facts, &target.unit, &target.owner.scope());
+        if file.before.is_none() && target.name == target.unit {
+            // That run made the unit: it is stopped before it goes.
+            let digest = found.map(|found| found.digest).unwrap_or_default();
+            return Planned::Change(Box::new(UnitPlan {
+                host: host.name.clone(),
+                unit: target.unit.clone(),
+                owner: target.owner.clone(),
+                port: target.port,
+                files: Vec::new(),
+                settings: Vec::new(),
+                exposure: None,
+                enable: false,
+                restart: false,
+                before: standing,
+                notes: Vec::new(),
+                remedy: Some(Remedy {
+                    classes: Vec::new(),
+                    acts: vec![Act::Retire {
+                        unit: target.unit.clone(),
+                        owner: target.owner.clone(),
+                        path: survey.planned.path,
+                        digest,
+                    }],
+                    by_root: false,
+                }),
+            }));
+        }
         let settings = unit::settings(
             file.after
                 .as_ref()
@@ -115,6 +144,13 @@ impl Reversal {
         };
         let mut notes = Vec::new();
         let restart = wants && standing == Standing::Well && survey.managed;
+        if restart && survey.inside {
+            return refused(
+                name,
+                "this session runs inside the unit, and its restart would end it",
+                Some("run clawfleet from another host, or with --restart never"),
+            );
+        }
         if wants && !restart {
             let why = trouble.unwrap_or_else(|| "it does not run".into());
             notes.push(format!("not restarted: {why}"));

@@ -2,6 +2,7 @@
 //! display listens to events.
 
 mod checks_view;
+mod fix_view;
 mod fold;
 mod hosts_view;
 mod inventory_view;
@@ -16,6 +17,7 @@ mod wire;
 mod words;
 
 pub use checks_view::{checks_json, checks_table, explain_check};
+pub use fix_view::render_before_after;
 pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_hosts};
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
 pub use json::{

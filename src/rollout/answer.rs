@@ -137,7 +137,10 @@ fn process(frame: &Frame<'_>) -> Option<SurveyedProcess> {
 }
 
 fn digest_of(frame: &Frame<'_>) -> Option<(String, String)> {
-    Some((frame.get("path")?.to_owned(), frame.get("digest")?.to_owned()))
+    Some((
+        frame.get("path")?.to_owned(),
+        frame.get("digest")?.to_owned(),
+    ))
 }
 
 /// Reads the answer of a step. An answer without its end is lost: the host may have done more than it said.

@@ -34,8 +34,17 @@ pub struct Terms {
     pub settle: Duration,
     /// How long it may take to become well.
     pub well_within: Duration,
+    /// How long its manager lets it end before a restart; that comes on top of the other times.
+    pub stop_within: Duration,
     /// What it was like before.
     pub before: Standing,
+}
+
+impl Terms {
+    /// After how long the host undoes by itself, with the time that the gateway may take to end.
+    pub fn armed_for(&self) -> Option<Duration> {
+        self.undo_after.map(|time| time + self.stop_within)
+    }
 }
 
 /// What a fresh connection saw of the gateway.
@@ -50,6 +59,10 @@ pub enum Health {
     NotYet(String),
     /// Not, and waiting does not help.
     Bad(String),
+    /// It could not be looked at this time, which says nothing of it.
+    Unseen(String),
+    /// Its old process is still ending, for which it has a time of its own.
+    Stopping(String),
 }
 
 /// What a host's own record says of a run.
@@ -263,7 +276,7 @@ impl Way {
     /// When a verification has to be over: in its own time, and clear of the undo's.
     fn verify_until(&self) -> Duration {
         let own = self.verifying_since.unwrap_or_default() + self.terms.well_within;
-        self.terms.undo_after.map_or(own, |undo_after| {
+        self.terms.armed_for().map_or(own, |undo_after| {
             own.min((self.begun + undo_after).saturating_sub(MARGIN))
         })
     }
@@ -286,11 +299,19 @@ impl Way {
             Health::Bad(why) => self.undo(why),
             // Once it was well, it has to stay so.
             Health::NotYet(why) if self.well_since.is_some() => self.undo(why),
-            Health::NotYet(why) if now >= self.verify_until() => {
+            Health::NotYet(why) | Health::Unseen(why) if now >= self.verify_until() => {
                 let waited = now.saturating_sub(began).as_secs();
                 self.undo(format!("not well after {waited} s: {why}"))
             }
-            Health::NotYet(_) => self.pause(PACE, RolloutStep::Verify),
+            Health::NotYet(_) | Health::Unseen(_) => self.pause(PACE, RolloutStep::Verify),
+            Health::Stopping(why) if self.well_since.is_some() || now >= self.stop_until() => {
+                self.undo(why)
+            }
+            Health::Stopping(_) => {
+                // Its time to become well runs from its end.
+                self.verifying_since = Some(now);
+                self.pause(PACE, RolloutStep::Verify)
+            }
             Health::Well { generation } => match self.has_settled(generation, now) {
                 Err(why) => self.undo(why),
                 Ok(true) => Action::Do(RolloutStep::Disarm),
@@ -309,8 +330,14 @@ impl Way {
         }
     }
 
+    /// Until when an old process may take to end.
+    fn stop_until(&self) -> Duration {
+        let own = self.begun + self.terms.well_within + self.terms.stop_within;
+        own.min(self.settle_until())
+    }
+
     fn settle_until(&self) -> Duration {
-        self.terms.undo_after.map_or(Duration::MAX, |undo_after| {
+        self.terms.armed_for().map_or(Duration::MAX, |undo_after| {
             (self.begun + undo_after).saturating_sub(MARGIN)
         })
     }
@@ -323,6 +350,7 @@ impl Way {
             return Action::End(RolloutEnd::RolledBack(why));
         }
         let out_of_time = now.saturating_sub(began) >= self.terms.well_within;
+        let may_stop = self.terms.well_within + self.terms.stop_within;
         let broke = |what: String| {
             Action::End(RolloutEnd::RollbackFailed(format!(
                 "{why}; the old files are back, and the gateway is not well: {what}"
@@ -338,7 +366,11 @@ impl Way {
                     self.pause(PACE, RolloutStep::VerifyUndo)
                 }
             },
-            Health::NotYet(what) | Health::Bad(what) if out_of_time => broke(what),
+            Health::NotYet(what) | Health::Bad(what) | Health::Unseen(what) if out_of_time => {
+                broke(what)
+            }
+            Health::Stopping(what) if now.saturating_sub(began) >= may_stop => broke(what),
+            Health::Unseen(_) | Health::Stopping(_) => self.pause(PACE, RolloutStep::VerifyUndo),
             Health::NotYet(_) | Health::Bad(_) => {
                 self.well_since = None;
                 self.pause(PACE, RolloutStep::VerifyUndo)
@@ -348,7 +380,10 @@ impl Way {
 
     fn found(&mut self, record: Record, now: Duration) -> Action {
         self.records += 1;
-        let goes_on = !matches!(record, Record::Absent | Record::Kept | Record::UndoBroke(_));
+        let goes_on = !matches!(
+            record,
+            Record::Absent | Record::Kept | Record::Undone | Record::UndoBroke(_)
+        );
         if goes_on && (self.records > MOST_RECORDS || self.is_late(now) && self.failure.is_none()) {
             self.lost
                 .get_or_insert_with(|| "the host says the same again and again".into());
@@ -364,6 +399,8 @@ impl Way {
                 "nothing was changed: {}",
                 lost()
             ))),
+            // The undo was asked for already, and a preparation that is cut off ends by itself.
+            Record::Preparing if self.failure.is_some() => self.pause(PACE, RolloutStep::Undo),
             Record::Preparing | Record::Prepared => {
                 let why = lost();
                 self.undo(why)
@@ -414,8 +451,9 @@ impl Way {
 
     /// Whether the undo's time and its grace are over.
     fn is_late(&self, now: Duration) -> bool {
-        let budget = self.terms.undo_after.unwrap_or(self.terms.well_within);
-        now >= self.begun + budget + GRACE
+        let budget = self.terms.armed_for();
+        let budget = budget.unwrap_or(self.terms.well_within + self.terms.stop_within);
+        now >= self.begun + budget + GRACE + self.terms.stop_within
     }
 
     fn lose(&mut self, why: String, now: Duration) -> Action {
@@ -439,7 +477,7 @@ impl Way {
 
     fn unknown(&self) -> String {
         let lost = self.lost.as_deref().unwrap_or("no answer");
-        match (self.terms.undo_after, &self.failure) {
+        match (self.terms.armed_for(), &self.failure) {
             (Some(after), _) => format!(
                 "not reached any more: {lost}; its undo was due {} s after it was begun, and nobody saw what came of it",
                 after.as_secs()
@@ -449,7 +487,7 @@ impl Way {
     }
 
     fn leave(&mut self, now: Duration) -> Action {
-        let words = match self.terms.undo_after {
+        let words = match self.terms.armed_for() {
             Some(after) => {
                 let due = (self.begun + after).saturating_sub(now).as_secs();
                 format!("left in the middle; its undo is due within {due} s")

@@ -14,6 +14,7 @@ fn terms(armed: bool) -> Terms {
         undo_after: armed.then_some(UNDO_AFTER),
         settle: Duration::from_secs(10),
         well_within: Duration::from_secs(40),
+        stop_within: Duration::ZERO,
         before: Standing::Well,
     }
 }

@@ -12,5 +12,5 @@ pub mod waves;
 pub use answer::{FoundFile, StepAnswer, Survey, SurveyedFile, parse_step, parse_survey};
 pub use machine::{Action, Answer, Health, Input, Record, Terms, Way};
 pub use script::{Beside, StepRequest, SurveyRequest, SurveyTarget, step_script, survey_script};
-pub use validate::{digest, validate};
+pub use validate::{check_unit, digest, validate};
 pub use waves::{BatchSpec, Gate, MaxFail, waves};

@@ -1,6 +1,6 @@
 //! Composing what is sent to a host in a rollout.
 
-use crate::model::{Act, Become, RolloutStep, UnitOwner, UnitPlan};
+use crate::model::{Act, Become, RolloutStep, Standing, UnitOwner, UnitPlan};
 use crate::probe::{self, Header, Nonce, ProbeScript};
 
 const BASE: &str = include_str!("scripts/base.sh");
@@ -93,7 +93,12 @@ pub fn survey_script(
     );
     header.function("planned", &[&["planned_file", request.name]]);
     header.function("planned_text", &[&["printf", "%s", request.text]]);
-    let pids: Vec<String> = request.beside.processes.iter().map(u32::to_string).collect();
+    let pids: Vec<String> = request
+        .beside
+        .processes
+        .iter()
+        .map(u32::to_string)
+        .collect();
     let processes = pids.iter().map(|pid| ["look_process", pid]);
     let files = request.beside.files.iter().map(|path| ["look_file", path]);
     let looks: Vec<[&str; 2]> = processes.chain(files).collect();
@@ -101,7 +106,11 @@ pub fn survey_script(
     header.function("beside", &looks);
     outer(
         header.text() + BASE + COMMON + SURVEY,
-        if by_root { &UnitOwner::System } else { request.owner },
+        if by_root {
+            &UnitOwner::System
+        } else {
+            request.owner
+        },
         privilege,
         nonce,
         dialogue,
@@ -121,6 +130,10 @@ pub fn step_script(
     let by_root = plan.remedy.as_ref().is_some_and(|remedy| remedy.by_root);
     unit_of(&mut header, &plan.unit, &plan.owner, by_root);
     header.set("WHO", request.who);
+    header.set("HOST", &plan.host);
+    // What was well and is restarted has to run still when its turn comes.
+    let runs = plan.before == Standing::Well && plan.restart;
+    header.set("EXPECT", if runs { "active" } else { "" });
     header.set(
         "STEP",
         match request.step {
@@ -146,7 +159,7 @@ pub fn step_script(
         String::new()
     };
     header.set("UNDO", &undo);
-    let files: Vec<[String; 6]> = plan
+    let files: Vec<[String; 7]> = plan
         .files
         .iter()
         .filter(|_| prepares)
@@ -164,6 +177,10 @@ pub fn step_script(
                 digest(&file.after),
                 after.map_or_else(|| "0".to_owned(), |after| format!("{:o}", after.mode)),
                 after.map(|after| after.text.clone()).unwrap_or_default(),
+                after.map_or_else(
+                    || "-".to_owned(),
+                    |after| format!("{}:{}", after.uid, after.gid),
+                ),
             ]
         })
         .collect();
@@ -183,7 +200,11 @@ pub fn step_script(
     header.function("acts", &acts);
     outer(
         header.text() + BASE + COMMON + STEPS,
-        if by_root { &UnitOwner::System } else { &plan.owner },
+        if by_root {
+            &UnitOwner::System
+        } else {
+            &plan.owner
+        },
         privilege,
         nonce,
         dialogue,

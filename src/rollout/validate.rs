@@ -137,7 +137,11 @@ pub fn validate(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-fn check_unit(unit: &UnitPlan) -> Result<(), String> {
+/// Judges the plan of one unit.
+///
+/// # Errors
+/// As [`validate`].
+pub fn check_unit(unit: &UnitPlan) -> Result<(), String> {
     // As the inventory has names.
     let fine = |c: char| c.is_alphanumeric() || "._-:".contains(c);
     let host = &unit.host;
@@ -223,8 +227,9 @@ fn check_act(act: &Act, unit: &UnitPlan) -> Result<(), String> {
             require(is_unit_name(other), || {
                 format!("{} is no name of a service", quoted(other))
             })?;
-            require((other, owner) != (&unit.unit, &unit.owner), || {
-                "a unit cannot be kept and put aside".to_owned()
+            let itself = (other, owner) == (&unit.unit, &unit.owner);
+            require(!(itself && (unit.restart || unit.enable)), || {
+                "a unit cannot be started and put aside".to_owned()
             })?;
             if let UnitOwner::User { name, .. } = owner {
                 require(is_user_name(name), || {
@@ -286,6 +291,11 @@ fn check_file(file: &FileChange, unit: &UnitPlan) -> Result<(), String> {
     require(file.before.is_some() || file.after.is_some(), || {
         "it has neither a before nor an after".to_owned()
     })?;
+    let writable = file
+        .after
+        .as_ref()
+        .is_some_and(|after| after.mode & 0o002 != 0);
+    require(!writable, || "everybody could write it".to_owned())?;
     let contents = [("before", &file.before), ("after", &file.after)];
     contents.into_iter().try_for_each(|(which, content)| {
         content.as_ref().map_or(Ok(()), |content| {
@@ -446,6 +456,7 @@ mod tests {
                 profile: "baseline".to_owned(),
             },
             restart: RestartWhen::IfChanged,
+            unseen: Vec::new(),
             units: vec![
                 unit(
                     "VM151",
@@ -629,7 +640,11 @@ mod tests {
         assert!(of_content(|it| it.digest = it.digest.to_uppercase()).contains("hex digits"));
         assert!(of_content(|it| it.digest.clear()).contains("hex digits"));
         for mode in [0o7777, 0o4755, 0o2755, 0o1755, 0o1000, u32::MAX] {
-            assert!(of_content(|it| it.mode = mode).contains("mode"), "{mode:o}");
+            let said = of_content(|it| it.mode = mode);
+            assert!(
+                said.contains("mode") || said.contains("everybody"),
+                "{mode:o}: {said}"
+            );
         }
         assert_eq!(
             of_content(|it| *it = content(&"x".repeat(MAX_TEXT))),

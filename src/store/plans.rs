@@ -105,6 +105,7 @@ pub(super) mod tests {
                 profile: "baseline".to_owned(),
             },
             restart: RestartWhen::IfChanged,
+            unseen: Vec::new(),
             units: hosts
                 .iter()
                 .map(|host| UnitPlan {

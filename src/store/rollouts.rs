@@ -104,7 +104,7 @@ pub fn write_plan(dir: &Path, plan: &Plan) -> Result<(), String> {
         .and_then(|()| file::sync_dir(&runs))
         .and_then(|()| file::sync_dir(dir))
         .map_err(|error| failed(&path, &error))?;
-    prune(&runs, KEPT);
+    prune(&runs, KEPT, &plan.run);
     Ok(())
 }
 
@@ -307,8 +307,9 @@ fn all_names(runs: &Path) -> io::Result<Vec<RunId>> {
 }
 
 /// Removes runs beyond the newest `kept`. The newest of an inventory stays, and so does what cannot
-/// be read. That it fails is no reason to stop what is going on.
-fn prune(runs: &Path, kept: usize) {
+/// be read, and the run that is being written, whatever the clock made of its name. That it fails is no reason to
+/// stop what is going on.
+fn prune(runs: &Path, kept: usize, own: &str) {
     let Ok(names) = all_names(runs) else { return };
     if names.len() <= kept {
         return;
@@ -323,6 +324,7 @@ fn prune(runs: &Path, kept: usize) {
             Err(_) => true,
         };
         if place >= kept
+            && run != own
             && !is_newest
             && let Err(error) = fs::remove_dir_all(&home)
         {
@@ -497,7 +499,7 @@ mod tests {
         }
         fs::create_dir(dir.join("rollouts/20200101-000000-000000")).unwrap();
         fs::create_dir(dir.join("rollouts/other")).unwrap();
-        prune(&dir.join("rollouts"), 3);
+        prune(&dir.join("rollouts"), 3, "");
         let runs: Vec<RunId> = list_runs(dir)
             .unwrap()
             .runs

@@ -218,7 +218,7 @@ fn compare(setting: &UnitSetting, now: &str) -> Compared {
         return Compared::Unknown;
     }
     if key.ends_with("Sec") || key == "StartLimitInterval" {
-        return span(key, value, now);
+        return same_span(key, value, now);
     }
     if let (Some(wanted), Some(found)) = (boolean(value), boolean(now))
         // `StartLimitBurst=1` is a number.
@@ -273,7 +273,7 @@ fn number(text: &str) -> Option<i128> {
 }
 
 /// Compares spans of time.
-fn span(key: &str, value: &str, now: &str) -> Compared {
+fn same_span(key: &str, value: &str, now: &str) -> Compared {
     let (Some(mut wanted), Some(mut found)) = (micros(value), micros(now)) else {
         return Compared::Unknown;
     };
@@ -288,6 +288,11 @@ fn span(key: &str, value: &str, now: &str) -> Compared {
         none(&mut found);
     }
     Compared::of(wanted == found, || shown_span(wanted))
+}
+
+/// Returns a span of time as units write it; `infinity` is the longest there is.
+pub fn span(text: &str) -> Option<std::time::Duration> {
+    micros(text).map(std::time::Duration::from_micros)
 }
 
 /// A span of time in µs, as systemd.time(7) writes it; a number without a unit is seconds.

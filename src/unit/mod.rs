@@ -13,7 +13,7 @@ mod template;
 mod variables;
 
 pub use diff::diff;
-pub use force::{InForce, in_force, needs_restart, shown_names};
+pub use force::{InForce, in_force, needs_restart, shown_names, span};
 pub use parse::{UnitSetting, adds_up, lines_with_secrets, settings};
 pub use render::{RenderRequest, Rendered, render};
 pub use template::{ProfileDescription, TemplateFault, Templates};

@@ -215,21 +215,55 @@ fn joined(text: &str) -> Vec<String> {
 
 /// Whether a unit file carries a secret: a variable of `Environment=` or of a command whose name ends as
 /// those of tokens, passwords, secrets and keys do and that has a value, or an option `--token` or
-/// `--password`. It errs on the side of yes.
+/// `--password`, in a comment too; an address with a password in it; an `Authorization` header. It errs on the side
+/// of yes.
 pub fn lines_with_secrets(text: &str) -> bool {
-    settings(text).iter().any(|setting| {
-        let exec = setting.key.starts_with("Exec");
-        if !(exec || matches!(setting.key.as_str(), "Environment" | "SetCredential")) {
-            return false;
-        }
-        // A line that systemd cannot read may hold one all the same.
-        let words = quote::words(&setting.value).unwrap_or_else(|| {
-            let words = setting.value.split_whitespace();
+    raw_secret(text)
+        || settings(text).iter().any(|setting| {
+            let exec = setting.key.starts_with("Exec");
+            if !(exec || matches!(setting.key.as_str(), "Environment" | "SetCredential")) {
+                return false;
+            }
+            // A line that systemd cannot read may hold one all the same.
+            let words = quote::words(&setting.value).unwrap_or_else(|| {
+                let words = setting.value.split_whitespace();
+                words
+                    .map(|word| word.trim_matches(['"', '\'']).to_owned())
+                    .collect()
+            });
+            setting.key == "SetCredential" || words.iter().any(|word| is_secret(word, exec))
+        })
+}
+
+/// What is in a file is kept and shown as a whole: settings that somebody commented out, too.
+fn raw_secret(text: &str) -> bool {
+    text.lines().any(|line| {
+        let comment = line.trim_start().starts_with(['#', ';']);
+        let lower = line.to_ascii_lowercase();
+        let header = lower.contains("authorization:") || lower.contains("bearer ey");
+        let assigned = |line: &str| {
+            let line = line.trim_start_matches(['#', ';', ' ', '\t']);
+            let line = line
+                .split_once("Environment=")
+                .map_or(line, |(_, rest)| rest);
+            let words = line.split_whitespace();
             words
-                .map(|word| word.trim_matches(['"', '\'']).to_owned())
-                .collect()
-        });
-        setting.key == "SetCredential" || words.iter().any(|word| is_secret(word, exec))
+                .map(|word| word.trim_matches(['"', '\'']))
+                .any(|word| is_secret(word, false))
+        };
+        header || with_password(line) || (comment && assigned(line))
+    })
+}
+
+/// `scheme://user:password@host`.
+fn with_password(line: &str) -> bool {
+    line.split("://").skip(1).any(|rest| {
+        let place = rest.split(['/', ' ', '"', '\'']).next().unwrap_or_default();
+        place.rsplit_once('@').is_some_and(|(user, _)| {
+            user.split_once(':').is_some_and(|(_, password)| {
+                !password.is_empty() && !password.starts_with(['$', '%'])
+            })
+        })
     })
 }
 
@@ -244,6 +278,11 @@ fn is_secret(word: &str, exec: bool) -> bool {
             "KEY",
             "APIKEY",
             "CREDENTIALS",
+            "_PASS",
+            "_PWD",
+            "_AUTH",
+            "_PAT",
+            "_DSN",
         ]
         .iter()
         .any(|end| name.ends_with(end))

@@ -108,12 +108,33 @@ fn secrets_are_found() {
         "ExecStart=/bin/openclaw gateway --port 18789",
         "ExecStart=/bin/openclaw gateway --token-file /x",
         "Description=token=x",
-        "# Environment=TOKEN=x",
+        "# Environment=TOKEN=",
     ] {
         assert!(
             !lines_with_secrets(&format!("[Service]\n{line}\n")),
             "{line}"
         );
+    }
+}
+
+#[test]
+fn secrets_are_found_wherever_they_stand() {
+    for text in [
+        "#Environment=OPENCLAW_GATEWAY_TOKEN=abc\n",
+        "[Service]\n# Environment=\"A=1\" \"DB_PASS=abc\"\n",
+        "[Service]\nEnvironment=DATABASE_URL=postgres://u:p@db/x\n",
+        "[Service]\nExecStartPre=/usr/bin/curl -H \"Authorization: Bearer x\" http://h\n",
+        "[Service]\nEnvironment=GITHUB_PAT=abc\n",
+    ] {
+        assert!(lines_with_secrets(text), "{text}");
+    }
+    for text in [
+        "# the token is in the configuration\n[Service]\nExecStart=/a --token-file /b\n",
+        "[Service]\nEnvironment=HOMEPAGE=https://user@host/x\n",
+        "[Unit]\nDocumentation=https://docs.example/a:b@c\n",
+        "# KillMode=process is the old one, RestartSec=5\n",
+    ] {
+        assert!(!lines_with_secrets(text), "{text}");
     }
 }
 

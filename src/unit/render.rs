@@ -35,6 +35,10 @@ pub struct RenderRequest<'a> {
     pub config_path: Option<&'a str>,
     /// The text of the unit's own file, if there is one.
     pub existing: Option<&'a str>,
+    /// Where the gateway's agents work, as its configuration says.
+    pub workspace: Option<&'a str>,
+    /// Whether the unit has commands of its own before the gateway.
+    pub starts_with_more: bool,
     /// The inventory's free variables: they win over defaults.
     pub vars: &'a BTreeMap<String, Value>,
 }
@@ -176,6 +180,10 @@ fn context(
     existing: &[UnitSetting],
 ) -> Result<BTreeMap<String, Value>, TemplateFault> {
     let mut context = defaults();
+    if request.starts_with_more {
+        // What they take is not known: systemd's own default stays.
+        context.insert("start_timeout_s".into(), json!(90));
+    }
     for (name, value) in request.vars {
         let value = match variables::find(name) {
             None => value.clone(),
@@ -331,6 +339,16 @@ fn writable(
         .and_then(|path| path.rsplit_once('/'));
     if let Some((dir, _)) = config_dir {
         add(dir);
+    }
+    let workspace = request
+        .workspace
+        .map(|path| match (path.strip_prefix("~/"), request.home) {
+            (Some(rest), Some(home)) => format!("{}/{rest}", home.trim_end_matches('/')),
+            _ => path.to_owned(),
+        });
+    let fine = |path: &&str| path.starts_with('/') && !path.chars().any(char::is_control);
+    if let Some(path) = workspace.as_deref().filter(fine) {
+        add(path);
     }
     // npm, which installs plugins, and browsers keep their caches beside the state.
     if let Some((home, name)) = state_dir.trim_end_matches('/').rsplit_once('/')

@@ -30,6 +30,8 @@ fn request<'a>(profile: &'a str, scope: &'a UnitScope, vars: &'a Vars) -> Render
         state_dir: Some("/home/claw/.openclaw"),
         config_path: Some("/home/claw/.openclaw/openclaw.json"),
         existing: None,
+        workspace: None,
+        starts_with_more: false,
         vars,
     }
 }
@@ -313,6 +315,8 @@ fn a_whole_unit_keeps_what_it_replaces() {
     let whole = RenderRequest {
         shape: Shape::Full,
         existing: Some(existing),
+        workspace: None,
+        starts_with_more: false,
         ..request("baseline", &system, &none)
     };
     let first = rendered(&whole);
@@ -352,11 +356,15 @@ fn a_whole_unit_keeps_what_it_replaces() {
             profile,
             vars,
             existing: Some(&once.text),
+            workspace: None,
+            starts_with_more: false,
             ..whole
         });
         assert_eq!(once.text, twice.text);
         let back = rendered(&RenderRequest {
             existing: Some(&once.text),
+            workspace: None,
+            starts_with_more: false,
             ..whole
         });
         assert_eq!(back.text, first.text);
@@ -489,6 +497,8 @@ proptest! {
             shape: if full { Shape::Full } else { Shape::DropIn },
             state_dir: Some(&path),
             existing: Some(&existing),
+            workspace: None,
+            starts_with_more: false,
             systemd: Some(systemd),
             ..request("strict", &scope, &none)
         };

@@ -22,6 +22,8 @@ fn rendered(templates: &Templates, profile: &str, vars: &Vars) -> Result<Rendere
         state_dir: None,
         config_path: None,
         existing: None,
+        workspace: None,
+        starts_with_more: false,
         vars,
     };
     render(templates, &request)

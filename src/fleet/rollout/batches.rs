@@ -26,28 +26,49 @@ pub struct Order<'a> {
 
 /// What is decided between two batches.
 pub trait Between {
-    /// Looks at what a batch did. Says why no further one follows, where that is so.
-    fn next(
-        &mut self,
-        batch: usize,
-        hosts: &[String],
-        results: &[UnitResult],
-    ) -> impl Future<Output = Option<String>>;
+    /// Looks again at the hosts that a batch changed, and names those that are not well any more.
+    fn check(&mut self, results: &[UnitResult]) -> impl Future<Output = Vec<Sick>>;
+
+    /// Waits, or asks. Says why no further batch follows, where that is so.
+    fn pause(&mut self, batch: usize) -> impl Future<Output = Option<String>>;
 }
 
-/// Carries a plan out. Returns one result for each unit of the plan, in its order.
+/// A host whose change was kept, and that was not well when it was looked at again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sick {
+    /// The host.
+    pub host: String,
+    /// What is wrong.
+    pub why: String,
+    /// Whether that was seen; else the host did not answer.
+    pub seen: bool,
+}
+
+/// What came of a rollout.
+#[derive(Debug)]
+pub struct RolledOut {
+    /// One result for each unit of the plan, in its order.
+    pub results: Vec<UnitResult>,
+    /// Hosts that were not well any more when their batch was over.
+    pub sick: Vec<Sick>,
+    /// Why not all of it was done, or what was found in the end.
+    pub closed: Option<String>,
+}
+
+/// Carries a plan out.
 pub async fn roll_out(
     order: Order<'_>,
     crew: Arc<Crew>,
     cancel: &Cancel,
     between: &mut impl Between,
     mut watch: impl FnMut(RolloutEvent<'_>),
-) -> Vec<UnitResult> {
+) -> RolledOut {
     let handshakes = Arc::new(Semaphore::new(crew.limits.handshakes));
     let mut fleet = Fleet {
         results: vec![None; order.plan.units.len()],
+        closed: order.gate.closed(),
         gate: order.gate,
-        closed: None,
+        sick: Vec::new(),
     };
     let batches = order.waves.len();
     for (index, hosts) in order.waves.iter().enumerate() {
@@ -124,11 +145,12 @@ pub async fn roll_out(
             .cloned()
             .collect();
         let last = index + 1 == batches;
-        if fleet.closed.is_none() && cancel.level() == CancelLevel::Run {
-            let verdict = between.next(index + 1, hosts, &done).await;
-            if !last || verdict.is_some() {
-                fleet.closed = verdict;
-            }
+        if cancel.level() == CancelLevel::Run {
+            let sick = between.check(&done).await;
+            fleet.fell_ill(sick);
+        }
+        if !last && fleet.closed.is_none() && cancel.level() == CancelLevel::Run {
+            fleet.closed = between.pause(index + 1).await;
         }
         watch(RolloutEvent::BatchFinished {
             batch: index + 1,
@@ -136,16 +158,43 @@ pub async fn roll_out(
         });
     }
     let stopped = cancel.level() != CancelLevel::Run;
-    fleet.finish(order.plan, stopped)
+    RolledOut {
+        sick: std::mem::take(&mut fleet.sick),
+        closed: fleet.closed.clone(),
+        results: fleet.finish(order.plan, stopped),
+    }
 }
 
 struct Fleet {
     results: Vec<Option<UnitResult>>,
     gate: Gate,
     closed: Option<String>,
+    sick: Vec<Sick>,
 }
 
 impl Fleet {
+    fn fell_ill(&mut self, sick: Vec<Sick>) {
+        if sick.is_empty() {
+            return;
+        }
+        for _ in &sick {
+            self.gate.host_ended(true);
+        }
+        if self.closed.is_none() {
+            let words: Vec<String> = sick
+                .iter()
+                .map(|sick| format!("{}: {}", sick.host, sick.why))
+                .collect();
+            self.closed = self.gate.closed().map(|why| {
+                format!(
+                    "the check of the finished batch: {}; {why}",
+                    words.join(", ")
+                )
+            });
+        }
+        self.sick.extend(sick);
+    }
+
     fn host_ended(
         &mut self,
         results: Vec<(usize, UnitResult)>,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use batches::{Between, Order, roll_out};
+pub use batches::{Between, Order, RolledOut, Sick, roll_out};
 pub use survey::{Planning, survey};
 
 use super::Limits;
@@ -35,6 +35,10 @@ pub struct Seen<'a> {
 pub trait Judge: Send + Sync {
     /// Returns the properties that it wants to see of a unit, as `systemctl show` names them.
     fn properties(&self, plan: &UnitPlan) -> Vec<String>;
+
+    /// Returns how long the unit's manager lets its old process end, where that is longer than the other times
+    /// are made for.
+    fn stop_within(&self, plan: &UnitPlan) -> Duration;
 
     /// Judges a unit.
     fn health(&self, plan: &UnitPlan, seen: Seen<'_>) -> Health;

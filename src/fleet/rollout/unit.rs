@@ -49,17 +49,20 @@ impl Errand<'_> {
     ) -> UnitResult {
         let begin = Instant::now();
         let times = self.crew.times;
-        let mut way = Way::new(Terms {
+        let terms = Terms {
             undo_after: times.undo_after,
             settle: times.settle,
             well_within: times.well_within,
+            stop_within: self.crew.judge.stop_within(self.plan),
             before: self.plan.before,
-        });
+        };
+        let mut way = Way::new(terms);
         let mut work = Work {
             line: Line::new(self.host, transport, self.handshakes, self.secrets),
             plan: self.plan,
             run_id: self.run_id,
             crew: self.crew,
+            armed_for: terms.armed_for(),
             properties: self.crew.judge.properties(self.plan),
             main_pid_before: None,
         };
@@ -112,6 +115,7 @@ struct Work<'a, T: Transport> {
     plan: &'a UnitPlan,
     run_id: &'a str,
     crew: &'a Crew,
+    armed_for: Option<Duration>,
     properties: Vec<String>,
     main_pid_before: Option<u32>,
 }
@@ -157,7 +161,7 @@ impl<T: Transport> Work<'_, T> {
             who: &crew.who,
             step,
             plan,
-            undo_after_s: crew.times.undo_after.map(|time| time.as_secs()),
+            undo_after_s: self.armed_for.map(|time| time.as_secs()),
             properties: &properties,
         };
         let privilege = self.line.privilege();
@@ -188,7 +192,7 @@ impl<T: Transport> Work<'_, T> {
             Ok(facts) => facts,
             Err(Trouble::Lost(why)) => {
                 // It answered a moment ago: it is slow, and not gone.
-                return Answer::Seen(Health::NotYet(format!("it could not be looked at: {why}")));
+                return Answer::Seen(Health::Unseen(format!("it could not be looked at: {why}")));
             }
             Err(Trouble::NotAsked(why)) => return Answer::Lost(why),
         };

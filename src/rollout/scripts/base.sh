@@ -70,6 +70,10 @@ sound_place() { # PATH
             echo "$place is not a directory"
             return 1
         fi
+        if [ -e "$place" ] && ! [ -O "$place" ]; then
+            echo "$place belongs to another user"
+            return 1
+        fi
     done
     if [ -L "$1" ]; then
         echo "$1 is a link to $(readlink "$1")"

@@ -1,9 +1,9 @@
 # shellcheck shell=sh disable=SC2154
 # The steps that change a host. Each is one run of this script; what a step needs of an earlier one stands in
 # the run's directory on the host.
-# The controller sets before it: STEP, WHO, ARM (seconds until the undo, or empty), ENABLE and RESTART
+# The controller sets before it: STEP, WHO, HOST (its name in the inventory), EXPECT (the unit's ActiveState, or empty), ARM (seconds until the undo, or empty), ENABLE and RESTART
 # (yes or no), ASK (properties), UNDO (the text of the undo), a function files that calls
-# planned_file PATH BEFORE AFTER MODE TEXT for each file, and a function acts that calls act_… for what a fix does
+# planned_file PATH BEFORE AFTER MODE TEXT UID:GID for each file, and a function acts that calls act_… for what a fix does
 # beside them.
 
 state() { cat "$dir/state" 2>/dev/null || echo none; }
@@ -30,12 +30,19 @@ prepare() {
     # An earlier try of this very step whose answer was lost.
     case $(state) in prepared) answer prepared ;; esac
     lock
+    mkdir -p "$run" 2>/dev/null && mkdir "$dir" 2>/dev/null || {
+        [ "$taken" = no ] || unlock
+        answer failed "$dir cannot be made, or is there already"
+    }
     # Whatever ends this step from here on takes its traces with it.
     trap 'discard' EXIT
-    mkdir -p "$run" && mkdir "$dir" 2>/dev/null || answer failed "$dir cannot be made, or is there already"
     echo preparing >"$dir/state" || answer failed "$dir cannot be written"
     echo "$$ $(started $$)" >"$dir/preparing"
     property ActiveState >"$dir/active"
+    ! managed || [ -s "$dir/active" ] || answer failed "$dir cannot be written: is the disk full?"
+    # What ran when the plan was made, and what the restart is for, has to run still.
+    [ -z "$EXPECT" ] || ! managed || [ "$(cat "$dir/active")" = "$EXPECT" ] ||
+        answer drifted "the unit is $(cat "$dir/active") by now, and was $EXPECT when the plan was made"
     count=0
     problem=
     mode=look
@@ -57,6 +64,10 @@ prepare() {
     files
     [ -z "$problem" ] || answer "$problem" "$problem_why"
     verify_staged
+    # A power loss from here on finds the undo whole.
+    sync "$dir/undo.sh" "$dir/manifest" "$dir/active" "$base/lock/run" "$base/lock/boot" "$base/lock/who" \
+        "$units/$boot_guard.service" "$dir" "$run" "$base" 2>/dev/null || sync
+    [ ! -e "$dir/inverse" ] || sync "$dir/inverse" 2>/dev/null || sync
     set_state prepared || answer failed "$dir cannot be written"
     rm -f "$dir/preparing"
     trap - EXIT
@@ -85,19 +96,31 @@ lock() {
     mine="$base/.lock.$$"
     rm -rf "$mine"
     mkdir "$mine" 2>/dev/null || answer failed "$base cannot be written: is the disk full?"
-    { echo "$RUN" >"$mine/run"; } 2>/dev/null && echo "$WHO" >"$mine/who" && echo "$boot" >"$mine/boot" &&
+    { echo "$RUN" >"$mine/run"; } 2>/dev/null && echo "$WHO" >"$mine/who" && echo "$HOST" >"$mine/host" &&
+        echo "${ARM:-0}" >"$mine/arm" && echo "$boot" >"$mine/boot" &&
         echo "$$ $(started $$)" >"$mine/holder" && date +%s >"$mine/since" || {
         rm -rf "$mine"
         answer failed "$base cannot be written: is the disk full?"
     }
     tries=0
+    taken=yes
     # A rename onto a directory that is not empty fails: that makes it a lock.
     until take "$mine"; do
         holder=$(cat "$base/lock/run" 2>/dev/null)
         tries=$((tries + 1))
+        if [ "$holder" = "$RUN" ] && [ "$(cat "$base/lock/host" 2>/dev/null)" = "$HOST" ]; then
+            rm -rf "$mine"
+            taken=no
+            break
+        fi
         if [ "$holder" = "$RUN" ]; then
             rm -rf "$mine"
-            break
+            answer locked "this run has the same machine under the name $(cat "$base/lock/host" 2>/dev/null)"
+        fi
+        # A lock without a run is what a loss of power left of one.
+        if [ -z "$holder" ] && [ "$tries" -le 3 ]; then
+            drop_lock
+            continue
         fi
         if [ "$tries" -gt 3 ] || [ -z "$holder" ] || is_alive "$holder"; then
             rm -rf "$mine"
@@ -113,7 +136,13 @@ take() { # DIRECTORY
 }
 
 unlock() {
-    if [ "$(cat "$base/lock/run" 2>/dev/null)" = "$RUN" ]; then rm -rf "$base/lock"; fi
+    if [ "$(cat "$base/lock/run" 2>/dev/null)" = "$RUN" ]; then drop_lock; fi
+}
+
+# By a rename, so that half of a lock is never seen.
+drop_lock() {
+    mv -T "$base/lock" "$base/.lock.gone.$$" 2>/dev/null
+    rm -rf "$base/.lock.gone.$$"
 }
 
 # A run lives while its script runs, or its undo waits.
@@ -123,6 +152,15 @@ is_alive() { # RUN
         return 0
     fi
     keeps && [ "$(keeper show -p ActiveState --value -- "clawfleet-undo-$1.timer" 2>/dev/null)" = active ] && return 0
+    # Without a manager no timer waits; then its time counts, for as long as the host was not restarted.
+    if ! keeps; then
+        since=$(cat "$base/lock/since" 2>/dev/null)
+        arm=$(cat "$base/lock/arm" 2>/dev/null)
+        for other in "$base/runs/$1"/*/state; do
+            [ "$(cat "$other" 2>/dev/null)" != kept ] || since=
+        done
+        [ -z "$since" ] || [ "$(date +%s)" -ge $((since + ${arm:-0})) ] || return 0
+    fi
     # Not armed, by the operator's wish: it is over when somebody says so.
     set +f
     for other in "$base/runs/$1"/*/unarmed; do
@@ -145,10 +183,10 @@ settle_dead() { # RUN
         [ ! -f "$other" ] || sh "$other" now </dev/null >/dev/null 2>&1
     done
     set -f
-    [ "$(cat "$base/lock/run" 2>/dev/null)" != "$1" ] || rm -rf "$base/lock"
+    [ "$(cat "$base/lock/run" 2>/dev/null)" != "$1" ] || drop_lock
 }
 
-# planned_file PATH BEFORE AFTER MODE TEXT: what is done with it depends on the pass.
+# planned_file PATH BEFORE AFTER MODE TEXT UID:GID: what is done with it depends on the pass.
 planned_file() {
     path=$1
     count=$((count + 1))
@@ -181,7 +219,9 @@ planned_file() {
             return 0
         }
         rm -f "$staged"
-        if ! why=$({ printf '%s' "$5" >"$staged"; } 2>&1 && chmod "$4" "$staged" 2>&1) ||
+        # `set -C`: what somebody plants there in this moment is not written through.
+        if ! why=$({ (set -C && printf '%s' "$5" >"$staged"); } 2>&1 && chmod "$4" "$staged" 2>&1 &&
+            { [ "$(id -u)" != 0 ] || [ "$6" = 0:0 ] || chown "$6" "$staged" 2>&1; }) ||
             [ "$(digest "$staged")" != "$3" ]; then
             problem=failed problem_why="$parent cannot be written: ${why:-is the disk full?}"
             return 0
@@ -217,7 +257,7 @@ arm() {
             printf '%s\n' '# Written by clawfleet for the time of a rollout; it removes itself.' '[Unit]' \
                 "Description=Undo of clawfleet run $RUN, which was not verified before the restart" \
                 "Before=$UNIT" "RequiresMountsFor=$base" '[Service]' 'Type=oneshot' \
-                "ExecStart=/bin/sh $dir/undo.sh boot" >"$units/$boot_guard.service"
+                "ExecStart=/bin/sh \"$(printf '%s' "$dir/undo.sh" | sed 's/[\\"]/\\&/g; s/%/%%/g; s/\$/$$/g')\" boot" >"$units/$boot_guard.service"
         } 2>&1 || exit
         chmod 644 "$units/$boot_guard.service"
         ln -s "../$boot_guard.service" "$units/$boot_target.wants/$boot_guard.service" 2>&1 || exit
@@ -332,11 +372,11 @@ apply() {
         property MainPID >"$dir/main-pid"
         why=$(manager daemon-reload 2>&1) || broke "systemd does not read its files again: $why"
         if [ "$ENABLE" = yes ]; then
-            { : >"$dir/enabled"; } 2>/dev/null || broke "$dir cannot be written: is the disk full?"
+            { true >"$dir/enabled" && sync "$dir"; } 2>/dev/null || broke "$dir cannot be written: is the disk full?"
             why=$(manager enable -- "$UNIT" 2>&1) || broke "the unit cannot be enabled: $why"
         fi
         if [ "$RESTART" = yes ]; then
-            { : >"$dir/restarted"; } 2>/dev/null || broke "$dir cannot be written: is the disk full?"
+            { true >"$dir/restarted"; } 2>/dev/null || broke "$dir cannot be written: is the disk full?"
             manager reset-failed -- "$UNIT" >/dev/null 2>&1
             set_state applied || broke "$dir cannot be written"
             # The manager does it: it dies neither with this session nor with the gateway.
@@ -389,8 +429,8 @@ act_end() { # PID START EXE CGROUP PORT
     fi
     # The unit that loops would take the port in the middle.
     if [ "$RESTART" = yes ] && managed && [ ! -e "$dir/stopped" ]; then
-        : >"$dir/stopped"
-        : >"$dir/restarted"
+        { true >"$dir/stopped" && true >"$dir/restarted" && sync "$dir"; } 2>/dev/null ||
+            broke "$dir cannot be written: is the disk full?"
         manager stop -- "$UNIT" >/dev/null 2>&1
     fi
     send TERM "$1" "$2" "$3" "$4" || broke "$why"
@@ -602,7 +642,7 @@ disarm() {
     rm -f "$dir/disarming"
     note kept
     unlock
-    prune
+    prune >/dev/null
     report
 }
 
@@ -611,7 +651,8 @@ prune() {
     set +f
     # shellcheck disable=SC2012
     ls -1d "$base"/runs/[0-9]* 2>/dev/null | sort -r | tail -n +11 | while IFS= read -r old; do
-        rm -rf "$old"
+        # A bastion's clock may have been set back: this run is not old.
+        [ "$old" = "$run" ] || rm -rf "$old"
     done
     set -f
 }

@@ -33,14 +33,14 @@ decided() {
     [ "$(cat "$dir/decision/what" 2>/dev/null)" != keep ]
 }
 
-# Files that were still being put in their places are left to whoever does it, or it is ended.
-wait_for_apply() {
+# Files that were still being staged or put in their places are left to whoever does it, or it is ended.
+wait_for() { # FILE
     tries=0
-    while works "$dir/applying" && [ "$tries" -lt 20 ]; do
+    while works "$1" && [ "$tries" -lt 20 ]; do
         sleep 0.5 2>/dev/null || sleep 1
         tries=$((tries + 1))
     done
-    if works "$dir/applying"; then kill -KILL "$worker" 2>/dev/null; fi
+    if works "$1"; then kill -KILL "$worker" 2>/dev/null; fi
 }
 
 broke=
@@ -140,7 +140,9 @@ run_again() {
 }
 
 release() {
-    if [ "$(cat "$base/lock/run" 2>/dev/null)" = "$RUN" ]; then rm -rf "$base/lock"; fi
+    [ "$(cat "$base/lock/run" 2>/dev/null)" = "$RUN" ] || return 0
+    mv -T "$base/lock" "$base/.lock.gone.$$" 2>/dev/null
+    rm -rf "$base/.lock.gone.$$"
 }
 
 # It was decided that the files stay, and the host went down before everything was disarmed: finish that.
@@ -170,7 +172,10 @@ if works "$dir/undoing"; then
     case $(state) in undone | undo-broke) exit 0 ;; esac
 fi
 echo "$$ $(started $$)" >"$dir/undoing"
-wait_for_apply
+wait_for "$dir/preparing"
+# A preparation that failed meanwhile has taken everything with it.
+[ -d "$dir" ] || exit 0
+wait_for "$dir/applying"
 note "undo ($why), from state $(state)"
 restore
 undo_acts
