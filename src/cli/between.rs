@@ -71,6 +71,7 @@ impl BetweenBatches<'_> {
         let units = self.plan.units.iter().filter(|unit| unit.host == host);
         units
             .filter(|unit| unit.before == Standing::Well || unit.restart)
+            .filter(|unit| !planner::goes(unit))
             .map(|unit| unit.port)
             .collect()
     }

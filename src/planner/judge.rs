@@ -109,7 +109,7 @@ pub fn health(
 }
 
 /// Whether the plan takes the unit itself away.
-fn goes(plan: &UnitPlan) -> bool {
+pub fn goes(plan: &UnitPlan) -> bool {
     let acts = plan.remedy.iter().flat_map(|remedy| &remedy.acts);
     acts.into_iter().any(|act| match act {
         Act::Retire { unit, owner, .. } => *unit == plan.unit && *owner == plan.owner,

@@ -82,7 +82,10 @@ impl Mending {
             beside: Beside::default(),
         };
         if need.harden && !by_root {
-            let wanted = self.hardening.targets(host, facts).into_iter();
+            let wanted = self
+                .hardening
+                .targets(host, &need.mended(facts))
+                .into_iter();
             let wanted = wanted.filter_map(Result::ok);
             if let Some(found) = wanted.into_iter().find(|found| {
                 found.unit == target.unit && found.owner == owner && found.text.is_some()
@@ -149,6 +152,7 @@ impl Mending {
             ));
         }
         let by_root = need.by_root(facts);
+        let mended = need.mended(facts);
         let acts = need
             .acts
             .iter()
@@ -170,7 +174,7 @@ impl Mending {
         };
         let mut classes: Vec<String> = need.classes.iter().map(|class| class.id().into()).collect();
         if need.harden {
-            match self.hardening.plan(host, facts, target, Ok(survey)) {
+            match self.hardening.plan(host, &mended, target, Ok(survey)) {
                 _ if target.text.is_none() => {
                     classes.retain(|class| !hardens_id(class));
                     plan.notes.push(
@@ -414,7 +418,8 @@ impl Mending {
             port: gateway.port,
             classes: BTreeSet::from([Class::DuplicateUnit]),
             acts: others.into_iter().map(Wish::Retire).collect(),
-            restart: now != Standing::Well,
+            // One that the other restarted again and again may serve just now; a start by hand ends its count.
+            restart: now != Standing::Well || kept.n_restarts.is_some_and(|count| count > 0),
             enable: kept.unit_file_state == "disabled",
             harden: false,
             notes: Vec::new(),
@@ -423,6 +428,21 @@ impl Mending {
 }
 
 impl Need<'_> {
+    /// The facts as they will be: without the units that are put aside.
+    fn mended(&self, facts: &Facts) -> Facts {
+        let mut facts = facts.clone();
+        let goes = |unit: &Unit| {
+            self.acts.iter().any(|wish| match wish {
+                Wish::Retire(other) => other.name == unit.name && other.scope == unit.scope,
+                _ => false,
+            })
+        };
+        for gateway in &mut facts.gateways {
+            gateway.units.retain(|unit| !goes(unit));
+        }
+        facts
+    }
+
     /// Whether something in it is not the unit's owner's to do, and root's to do at all.
     fn by_root(&self, facts: &Facts) -> bool {
         let UnitScope::User { uid: own, .. } = &self.unit.scope else {

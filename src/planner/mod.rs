@@ -8,7 +8,7 @@ mod restarting;
 mod rollback;
 
 pub use harden::Hardening;
-pub use judge::{health, properties, stop_within};
+pub use judge::{goes, health, properties, stop_within};
 pub use mending::{Keep, Mending, still_found};
 pub use restarting::Restarting;
 pub use rollback::Reversal;

@@ -419,6 +419,10 @@ fn next_steps(out: &mut String, report: &RolloutReport<'_>, results: &[&UnitResu
                 "nobody knows what they are; an undo that was armed there runs by itself",
                 vec![check, resume(&hosts)],
             ),
+            "rolled-back" if *report.purpose == Purpose::Fix => (
+                "what can be undone was undone; a process that was ended stays ended",
+                vec![check, plan_anew(&hosts)],
+            ),
             "rolled-back" => (
                 "they are what they were; find out why it failed, then plan anew",
                 vec![check, plan_anew(&hosts)],

@@ -131,8 +131,10 @@ pub fn step_script(
     unit_of(&mut header, &plan.unit, &plan.owner, by_root);
     header.set("WHO", request.who);
     header.set("HOST", &plan.host);
-    // What was well and is restarted has to run still when its turn comes.
-    let runs = plan.before == Standing::Well && plan.restart;
+    // What was well and is restarted has to run still when its turn comes. Where two units fight for a port it may
+    // be down just then.
+    let acts = plan.remedy.iter().any(|remedy| !remedy.acts.is_empty());
+    let runs = plan.before == Standing::Well && plan.restart && !acts;
     header.set("EXPECT", if runs { "active" } else { "" });
     header.set(
         "STEP",

@@ -4,6 +4,7 @@
 //! is nothing left behind.
 
 mod faults;
+mod fixes;
 mod fleet;
 mod hostile;
 mod locks;

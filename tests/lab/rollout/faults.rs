@@ -18,8 +18,14 @@ fn what_fails_leaves_the_host_as_it_was() {
         "the drop-in's directory becomes a link after the plan",
         || link_after_the_plan(3),
     );
-    // Every place at which a disk may be full, a page at a time: the whole of a run takes some twenty.
-    for (index, pages) in [(4, 1..7), (5, 7..12), (6, 12..18), (7, 18..24)] {
+    // Every place at which a disk may be full, a page at a time: the whole of a run takes some thirty.
+    for (index, pages) in [
+        (4, 1..7),
+        (5, 7..12),
+        (6, 12..18),
+        (7, 18..24),
+        (21, 24..32),
+    ] {
         all.go(
             format!("/var/lib/clawfleet has {pages:?} pages"),
             move || full_disk(index, pages),

@@ -38,6 +38,7 @@ fn of_two_bastions_one_waits_for_its_turn() {
     );
     let (mine, theirs) = (first.path("sound"), second.path("sound"));
     let plan = second.kept_plan(theirs.to_str().unwrap());
+    let own_plan = first.kept_plan(mine.to_str().unwrap());
     let slowly = [&["all", "--restart", "always"][..], &SLOW].concat();
     let running = first.start(&harden_args(mine.to_str().unwrap(), &slowly));
     running.at_step("verify", 1).unwrap();
@@ -53,7 +54,7 @@ fn of_two_bastions_one_waits_for_its_turn() {
     // On the same bastion the second run ends before it looks at anything.
     let beside = first.harden(mine.to_str().unwrap(), &["all"]);
     assert!(matches!(beside.code, Some(75 | 4)), "{beside:?}");
-    let kept = first.run(&["harden", "--plan", &plan, "--yes"]);
+    let kept = first.run(&["harden", "--plan", &own_plan, "--yes"]);
     assert_eq!(kept.code, Some(75), "{kept:?}");
     running.finish().ends("applied", 0);
     Host::see(&host).is_as_claimed("applied", &before);

@@ -28,6 +28,7 @@ fn built_in_templates_and_those_of_a_group() {
         });
     }
     all.go("templates of a group", || of_a_group(11));
+    all.go("a unit that was not there", || made_and_unmade(13));
     all.all_well();
 }
 
@@ -113,6 +114,46 @@ fn guard(index: u32, scenario: &str) {
     on_host(
         &host,
         "pkill -f 'sleep 7700[12]' ; pkill -f 'port 18789$' -x sleep || true",
+    );
+}
+
+/// Without a unit there is nothing to take over: the inventory says what it starts. A rollback stops it first.
+fn made_and_unmade(index: u32) {
+    let host = fresh(index);
+    let start = on_host(
+        &host,
+        "sed -n 's/^ExecStart=//p' /etc/systemd/system/openclaw-gateway.service",
+    );
+    on_host(
+        &host,
+        "systemctl disable --now openclaw-gateway 2>/dev/null; rm /etc/systemd/system/openclaw-gateway.service; systemctl daemon-reload",
+    );
+    let before = Host::see(&host);
+    assert_eq!(before.gateway("http"), "");
+    let vars = format!(
+        "user: root, vars: {{exec_start: \"{}\", user: claw, home: /home/claw}}",
+        start.trim()
+    );
+    let bastion = Controller::with(std::slice::from_ref(&host), &vars);
+    let ran = bastion.harden("", &["all", "--shape", "unit"]);
+    tell("a unit that was not there", &ran);
+    ran.ends("applied", 0);
+    let now = Host::see(&host);
+    now.works().clean();
+    assert_eq!(now.gateway("unit-file"), "enabled", "{now:?}");
+    let back = bastion.rollback("last");
+    back.ends("applied", 0);
+    let now = Host::see(&host);
+    now.clean();
+    assert_eq!(now.files, before.files);
+    assert_eq!(now.gateway("http"), "");
+    assert_ne!(now.gateway("ActiveState"), "active");
+    assert_eq!(
+        bastion
+            .harden("", &["all", "--shape", "unit"])
+            .ends("applied", 0)
+            .code,
+        Some(0)
     );
 }
 
