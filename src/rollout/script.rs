@@ -5,6 +5,7 @@ use crate::probe::{self, Header, Nonce, ProbeScript};
 
 const BASE: &str = include_str!("scripts/base.sh");
 const SURVEY: &str = include_str!("scripts/survey.sh");
+const ACTS: &str = include_str!("scripts/acts.sh");
 const STEPS: &str = include_str!("scripts/steps.sh");
 const COMMON: &str = include_str!("scripts/common.sh");
 const UNDO: &str = include_str!("scripts/undo.sh");
@@ -200,8 +201,10 @@ pub fn step_script(
         .collect();
     let acts: Vec<&[&str]> = acts.iter().map(Vec::as_slice).collect();
     header.function("acts", &acts);
+    let body = header.text() + BASE + COMMON;
+    let body = if acts.is_empty() { body } else { body + ACTS };
     outer(
-        header.text() + BASE + COMMON + STEPS,
+        body + STEPS,
         if by_root {
             &UnitOwner::System
         } else {
