@@ -54,6 +54,7 @@ fn wanted(args: &HardenArgs) -> Wanted {
         forks: reach.forks,
         handshakes: reach.handshakes,
         login: reach.login,
+        takes: None,
     }
 }
 

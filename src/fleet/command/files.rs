@@ -1,0 +1,1 @@
+//! Files to hosts and from them.
