@@ -1,6 +1,5 @@
 //! `clawfleet run`.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -19,7 +18,7 @@ use super::ground::{Ground, Hosts, Wanted};
 use super::out_dir::OutDir;
 use crate::command::Body;
 use crate::fleet::CancelLevel;
-use crate::fleet::command::{self, Batches, Crew, Input, Order, Spill};
+use crate::fleet::command::{self, Batches, Crew, Deed, Input, Order, Retry, Spill};
 use crate::model::{BecomeHow, CommandEnd, CommandEvent, CommandReport, CommandResult, Host};
 use crate::report::{
     FoldedView, Progress, StreamedLines, write_command, write_command_json, write_command_last,
@@ -32,7 +31,7 @@ use crate::store::LastRunRecord;
 const MAX_SCRIPT: u64 = 4 << 20;
 
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
-    let shown = Shown::of(context, args)?;
+    let shown = Shown::of(context, args.diff, args.stream)?;
     let spill = Spill::new(&context.state_dir().join("outputs"));
     let order = order(context, args)?;
     let out_dir = match &args.out_dir {
@@ -56,44 +55,24 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
             printer.hear(host, is_error, data);
         }));
     }
-    let order = Arc::new(order);
-    let report = hosts.run(context, async |ground| {
-        let crew = crew(ground, &spill);
-        let batches = batches(&args.waves, &ground.hosts);
-        let progress = Progress::new(names.clone(), context.progress && shown.is_late());
-        let progress = RefCell::new(progress);
-        let started_at = jiff::Timestamp::now();
-        let begin = std::time::Instant::now();
-        let outcome = command::run(
-            &ground.hosts,
-            batches,
-            order,
-            &crew,
-            &ground.cancel,
-            |event| match event {
-                CommandEvent::Fleet(event) => progress.borrow_mut().on_event(&event),
-                CommandEvent::Batch { .. } => {}
-                CommandEvent::Finished { host, result } => {
-                    progress.borrow_mut().host_done();
-                    if let Some(out_dir) = &out_dir {
-                        printer.note(out_dir.keep(result));
-                    }
-                    match shown {
-                        Shown::Lines => printer.line(result),
-                        Shown::Stream => printer.finish(host),
-                        _ => {}
-                    }
-                }
-            },
-        )
-        .await;
-        progress.borrow().finish();
-        CommandReport {
-            started_at,
-            elapsed_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
-            results: outcome.results,
-            stopped: outcome.stopped,
-            interrupted: ground.cancel.level() != CancelLevel::Run,
+    let retry = Retry {
+        times: args.retry,
+        failed: args.retry_failed,
+    };
+    let work = Work {
+        deed: Deed::Run(order),
+        retry,
+        waves: &args.waves,
+        progress: shown.is_late(),
+    };
+    let report = carry_out(context, hosts, &spill, work, |host, result| {
+        if let Some(out_dir) = &out_dir {
+            printer.note(out_dir.keep(result));
+        }
+        match shown {
+            Shown::Lines => printer.line(result),
+            Shown::Stream => printer.finish(host),
+            _ => {}
         }
     })?;
     context.remember(&last_run(&report.results, &path));
@@ -104,9 +83,60 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     Ok(Exit::of_command(&report))
 }
 
+/// What is done on hosts, and how.
+pub(super) struct Work<'a> {
+    pub(super) deed: Deed,
+    pub(super) retry: Retry,
+    pub(super) waves: &'a WaveArgs,
+    /// Whether a progress display may be drawn.
+    pub(super) progress: bool,
+}
+
+/// Does it; `each` is told of every host as it ends.
+pub(super) fn carry_out(
+    context: &Context,
+    hosts: Hosts,
+    spill: &Arc<Spill>,
+    work: Work<'_>,
+    each: impl Fn(usize, &CommandResult),
+) -> Result<CommandReport, CliError> {
+    hosts.run(context, async |ground| {
+        let crew = crew(ground, spill);
+        let batches = batches(work.waves, &ground.hosts);
+        let names = ground.hosts.iter().map(|host| host.name.clone()).collect();
+        let mut progress = Progress::new(names, context.progress && work.progress);
+        let started_at = jiff::Timestamp::now();
+        let begin = std::time::Instant::now();
+        let outcome = command::run(
+            &ground.hosts,
+            batches,
+            (Arc::new(work.deed), work.retry),
+            &crew,
+            &ground.cancel,
+            |event| match event {
+                CommandEvent::Fleet(event) => progress.on_event(&event),
+                CommandEvent::Batch { .. } => {}
+                CommandEvent::Finished { host, result } => {
+                    progress.host_done();
+                    each(host, result);
+                }
+            },
+        )
+        .await;
+        progress.finish();
+        CommandReport {
+            started_at,
+            elapsed_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+            results: outcome.results,
+            stopped: outcome.stopped,
+            interrupted: ground.cancel.level() != CancelLevel::Run,
+        }
+    })
+}
+
 /// How results are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
+pub(super) enum Shown {
     Folded,
     Difference,
     Stream,
@@ -115,8 +145,8 @@ enum Shown {
 }
 
 impl Shown {
-    fn of(context: &Context, args: &RunArgs) -> Result<Self, CliError> {
-        let shown = match (context.format, args.diff, args.stream) {
+    pub(super) fn of(context: &Context, diff: bool, stream: bool) -> Result<Self, CliError> {
+        let shown = match (context.format, diff, stream) {
             (Format::Table, false, false) => Self::Folded,
             (Format::Table, true, _) => Self::Difference,
             (Format::Table, _, true) => Self::Stream,
@@ -147,7 +177,7 @@ pub(super) fn wanted(reach: ReachArgs, takes: Option<u64>) -> Wanted {
     }
 }
 
-pub(super) fn crew(ground: &Ground, spill: &Arc<Spill>) -> Crew {
+fn crew(ground: &Ground, spill: &Arc<Spill>) -> Crew {
     Crew {
         transport: Arc::clone(&ground.transport),
         secrets: Arc::clone(&ground.secrets),
@@ -157,7 +187,7 @@ pub(super) fn crew(ground: &Ground, spill: &Arc<Spill>) -> Crew {
 }
 
 /// Sorts hosts into batches.
-pub(super) fn batches(args: &WaveArgs, hosts: &[Arc<Host>]) -> Batches {
+fn batches(args: &WaveArgs, hosts: &[Arc<Host>]) -> Batches {
     let places: HashMap<&str, usize> = hosts
         .iter()
         .enumerate()
@@ -286,8 +316,6 @@ fn order(context: &Context, args: &RunArgs) -> Result<Order, CliError> {
         grace: args.kill_after,
         input,
         most: args.max_output,
-        retries: args.retry,
-        retry_failed: args.retry_failed,
         tell: None,
     })
 }
@@ -379,7 +407,7 @@ fn variable(pair: &OsStr) -> Result<(String, Vec<u8>), CliError> {
 }
 
 /// Shows results, some of them while others still run.
-struct Printer {
+pub(super) struct Printer {
     lines: Mutex<StreamedLines>,
     /// Whether nobody reads what is printed any more, as with `head`.
     closed: Mutex<Option<io::Error>>,
@@ -388,7 +416,7 @@ struct Printer {
 }
 
 impl Printer {
-    fn new(context: &Context, names: &[String]) -> Self {
+    pub(super) fn new(context: &Context, names: &[String]) -> Self {
         let names = names.iter().map(String::as_str);
         Self {
             lines: Mutex::new(StreamedLines::new(names, context.view.style)),
@@ -418,7 +446,7 @@ impl Printer {
         self.keep(written.and_then(|()| stdout.flush()));
     }
 
-    fn line(&self, result: &CommandResult) {
+    pub(super) fn line(&self, result: &CommandResult) {
         let mut stdout = io::BufWriter::new(io::stdout().lock());
         let written = write_command_line(&mut stdout, result);
         self.keep(written.and_then(|()| stdout.flush()));
@@ -432,7 +460,7 @@ impl Printer {
     }
 
     /// Shows the whole of it.
-    fn print(
+    pub(super) fn print(
         &self,
         report: &CommandReport,
         shown: Shown,

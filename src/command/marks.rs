@@ -28,6 +28,12 @@ pub struct EndMark {
     pub rest: String,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Go,
+    End,
+}
+
 /// Reads one stream of a host. What comes before the first mark is what a login profile printed, and
 /// no part of the output.
 #[derive(Debug)]
@@ -67,15 +73,16 @@ impl Marks {
         }
         self.held.extend_from_slice(data);
         loop {
-            let mark = if self.begun { &self.end } else { &self.go };
-            let Some(at) = find(&self.held, mark) else {
-                let keep = tail_of(&self.held, mark);
+            // A script that cannot even begin says so at once.
+            let (mark, found) = self.next_mark();
+            let Some(at) = found else {
+                let keep = tail_of(&self.held, &self.go).max(tail_of(&self.held, &self.end));
                 let cut = self.held.len() - keep;
                 let before: Vec<u8> = self.held.drain(..cut).collect();
                 self.pass(before, &mut parts);
                 return parts;
             };
-            let words_at = at + mark.len();
+            let words_at = at + self.length_of(mark);
             let behind = self.held.get(words_at..).unwrap_or_default();
             let Some(length) = behind.iter().position(|byte| *byte == b'\n') else {
                 if behind.len() <= LONGEST {
@@ -91,7 +98,7 @@ impl Marks {
             let before: Vec<u8> = self.held.drain(..at).collect();
             self.held.drain(..mark_length(words_at - at, length));
             self.pass(before, &mut parts);
-            if self.begun {
+            if mark == Mark::End {
                 let (how, rest) = words.split_once(' ').unwrap_or((&words, ""));
                 parts.push(Part::End(EndMark {
                     how: how.to_owned(),
@@ -108,6 +115,28 @@ impl Marks {
     pub fn finish(&mut self) -> Vec<u8> {
         let held = std::mem::take(&mut self.held);
         if self.begun { held } else { Vec::new() }
+    }
+
+    /// The first mark in what is held.
+    fn next_mark(&self) -> (Mark, Option<usize>) {
+        let end = find(&self.held, &self.end);
+        let go = if self.begun {
+            None
+        } else {
+            find(&self.held, &self.go)
+        };
+        match (go, end) {
+            (Some(go), Some(end)) if end < go => (Mark::End, Some(end)),
+            (Some(go), _) => (Mark::Go, Some(go)),
+            (None, end) => (Mark::End, end),
+        }
+    }
+
+    fn length_of(&self, mark: Mark) -> usize {
+        match mark {
+            Mark::Go => self.go.len(),
+            Mark::End => self.end.len(),
+        }
     }
 
     fn pass(&mut self, data: Vec<u8>, parts: &mut Vec<Part>) {
@@ -192,6 +221,17 @@ mod tests {
         assert_eq!(gone, ["12 -rw"]);
         let end = end.map(|end| (end.how, end.rest));
         assert_eq!(end, Some(("exit".to_owned(), "3".to_owned())));
+    }
+
+    #[test]
+    fn a_script_may_end_before_anything_begins() {
+        let n = nonce();
+        let text = format!("Welcome!\n@{n} end failed no such directory\n");
+        let (output, gone, end) = read(&[text.as_bytes()]);
+        assert!(output.is_empty() && gone.is_empty());
+        let end = end.map(|end| (end.how, end.rest));
+        let wanted = ("failed".to_owned(), "no such directory".to_owned());
+        assert_eq!(end, Some(wanted));
     }
 
     #[test]

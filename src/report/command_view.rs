@@ -12,8 +12,8 @@ use crate::model::nodeset::fold;
 use crate::model::{CommandEnd, CommandReport, CommandResult, DiffLine, Output};
 use crate::unit::diff;
 
-/// The longest node set in a heading, in characters; `-v` shows it whole.
-const MAX_NAMES: usize = 160;
+/// How much of a heading is for the node set at least, in characters; `-v` shows it whole.
+const LEAST_NAMES: usize = 32;
 
 /// How much of an output is compared, in bytes; what is longer is only told to differ.
 const COMPARED: usize = 1 << 20;
@@ -83,15 +83,17 @@ fn heading(
             .map(|result| result.host.as_str()),
     );
     let names = sanitize(&names);
-    let names = match view.verbose {
-        true => names,
-        false => shorten(&names, MAX_NAMES).into_owned().into(),
-    };
     let number = match group.members.len() {
         1 => String::new(),
         more => format!(" ({more} hosts)"),
     };
     let end = end_words(&first.end);
+    let others = number.len() + end.len() + "── : ".chars().count();
+    let room = usize::from(view.width).saturating_sub(others);
+    let names = match view.verbose {
+        true => names,
+        false => shorten(&names, room.max(LEAST_NAMES)).into_owned().into(),
+    };
     let style = view.style;
     let end = style.verdict(judgement(&first.end), &end);
     writeln!(

@@ -5,9 +5,9 @@
 # learns. No name of a variable here can be one that the login exports, or the command would see it changed.
 set -u
 
-# Both streams are told, each for itself, where the command's output begins.
+# Both streams are told, each for itself, where the command's output begins: nobody knows which comes first.
 clawfleet_go() {
-    printf '@%s go\n' "$clawfleet_n"
+    printf '@%s go %s\n' "$clawfleet_n" "$*"
     printf '@%s go %s\n' "$clawfleet_n" "$*" >&2
 }
 

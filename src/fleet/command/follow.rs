@@ -22,7 +22,7 @@ pub(super) trait Taker: Send {
     /// Takes a piece. Where it wants no more, it says so.
     fn take(&mut self, pipe: Pipe, data: Vec<u8>) -> Result<(), Enough>;
 
-    /// The command begins; these words came with it.
+    /// Its output begins; these words came with it.
     fn begun(&mut self, words: &str) -> Result<(), Enough> {
         let _ = words;
         Ok(())
@@ -198,11 +198,16 @@ struct Ear<'a, T> {
 impl<T: Taker> Ear<'_, T> {
     fn pass(&mut self, pipe: Pipe, data: Vec<u8>) -> Next {
         match self.taker.take(pipe, data) {
-            Err(Enough) if !self.stopped => {
-                self.stopped = true;
-                Next::Stop
-            }
-            _ => Next::GoOn,
+            Ok(()) => Next::GoOn,
+            Err(Enough) => self.enough(),
+        }
+    }
+
+    fn enough(&mut self) -> Next {
+        if std::mem::replace(&mut self.stopped, true) {
+            Next::GoOn
+        } else {
+            Next::Stop
         }
     }
 
@@ -229,13 +234,14 @@ impl<T: Taker> Follower for Ear<'_, T> {
         for part in parts {
             let wanted = match part {
                 Part::Output(data) => self.pass(pipe, data),
-                Part::Go(_) if pipe == Pipe::Out => Next::GoOn,
-                Part::Go(words) => {
+                // The streams come by themselves: each must know where it begins.
+                Part::Go(words) if pipe == Pipe::Out => match self.taker.begun(&words) {
+                    Ok(()) => Next::GoOn,
+                    Err(Enough) => self.enough(),
+                },
+                Part::Go(_) => {
                     self.begun = Some(Instant::now());
-                    match self.taker.begun(&words) {
-                        Ok(()) => Next::Begun,
-                        Err(Enough) => Next::Stop,
-                    }
+                    Next::Begun
                 }
                 Part::End(mark) if pipe == Pipe::Err => {
                     self.end.get_or_insert(mark);

@@ -1,7 +1,7 @@
 //! One command on many hosts, and files to them and from them.
 
 mod capture;
-//mod files;
+mod files;
 mod follow;
 mod work;
 
@@ -23,7 +23,7 @@ use crate::model::{
 use crate::rollout::Gate;
 
 pub use capture::Spill;
-//pub use files::{Carried, Fetch, Place, fetch, send};
+pub use files::{Carried, Delivery, Fetch};
 
 /// What is run on every host.
 pub struct Order {
@@ -39,10 +39,6 @@ pub struct Order {
     pub input: Option<Input>,
     /// The most that it may print, on both streams together, in bytes.
     pub most: u64,
-    /// How often a host is tried again that was not reached.
-    pub retries: u32,
-    /// Whether a command that failed is tried again, too.
-    pub retry_failed: bool,
     /// Whoever hears what is printed while it comes: of which host, whether on standard error, and what.
     pub tell: Option<Tell>,
 }
@@ -115,11 +111,30 @@ pub struct Outcome {
     pub stopped: Option<String>,
 }
 
-/// Runs a command on hosts. A host's trouble is its result.
+/// What is done on every host.
+pub enum Deed {
+    /// A command is run.
+    Run(Order),
+    /// Files are sent.
+    Send(Delivery),
+    /// A file is brought.
+    Fetch(Fetch),
+}
+
+/// How often something is tried again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retry {
+    /// With a host that was not reached.
+    pub times: u32,
+    /// And where it was reached, and it failed.
+    pub failed: bool,
+}
+
+/// Does something on hosts. A host's trouble is its result.
 pub async fn run(
     hosts: &[Arc<Host>],
     batches: Batches,
-    order: Arc<Order>,
+    (deed, retry): (Arc<Deed>, Retry),
     crew: &Crew,
     cancel: &Cancel,
     watch: impl FnMut(CommandEvent<'_>),
@@ -128,10 +143,10 @@ pub async fn run(
     let secrets = Arc::clone(&crew.secrets);
     let spill = Arc::clone(&crew.spill);
     let work = move |task: Task| {
-        let order = Arc::clone(&order);
+        let deed = Arc::clone(&deed);
         let (transport, secrets) = (Arc::clone(&transport), Arc::clone(&secrets));
         let spill = Arc::clone(&spill);
-        async move { work::run(&order, &transport, &secrets, &spill, task).await }
+        async move { work::run(&deed, retry, &transport, &secrets, &spill, task).await }
     };
     on_hosts(hosts, batches, crew, cancel, work, watch).await
 }

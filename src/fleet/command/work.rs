@@ -5,19 +5,28 @@ use std::time::Duration;
 
 use super::capture::{Capture, Spill};
 use super::follow::{Ended, Enough, Followed, Run, Taker, follow};
-use super::{Order, Task, Tell, not_reached, nothing};
+use super::{Deed, Order, Retry, Task, Tell, files, not_reached, nothing};
 use crate::command::RunScript;
 use crate::fleet::remote;
 use crate::fleet::worker::{self, AnyTransport, RunSecrets};
 use crate::model::{CommandEnd, CommandResult, HostError, HostOutcome, Stage, TransportKind};
-use crate::ssh::{Pipe, Session as _, Transport};
+use crate::ssh::{Pipe, Session, Transport};
 
 /// How much longer than the host's own watch the controller waits.
-const MARGIN: Duration = Duration::from_secs(10);
+pub(super) const MARGIN: Duration = Duration::from_secs(10);
 
-/// Runs the command on one host.
+/// What the work on one host has at hand.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    pub(super) task: &'a Task,
+    pub(super) secrets: &'a RunSecrets,
+    pub(super) spill: &'a Arc<Spill>,
+}
+
+/// Does what is wanted on one host.
 pub(super) async fn run(
-    order: &Order,
+    deed: &Deed,
+    retry: Retry,
     transport: &AnyTransport,
     secrets: &RunSecrets,
     spill: &Arc<Spill>,
@@ -27,18 +36,18 @@ pub(super) async fn run(
     loop {
         tries += 1;
         let mut result = match task.host.transport {
-            TransportKind::Ssh => once(order, &transport.ssh, secrets, spill, &task).await,
-            TransportKind::Local => once(order, &transport.local, secrets, spill, &task).await,
+            TransportKind::Ssh => once(deed, &transport.ssh, secrets, spill, &task).await,
+            TransportKind::Local => once(deed, &transport.local, secrets, spill, &task).await,
         };
         result.tries = tries;
         task.host.name.clone_into(&mut result.host);
         let again = match &result.end {
             CommandEnd::NotReached(outcome) => may_pass(outcome),
-            CommandEnd::Exited(code) => order.retry_failed && *code != 0,
-            CommandEnd::TimedOut { ended } => order.retry_failed && *ended,
+            CommandEnd::Exited(code) => retry.failed && *code != 0,
+            CommandEnd::TimedOut { ended } => retry.failed && *ended,
             _ => false,
         };
-        if !again || tries > order.retries || task.stop.is_cancelled() {
+        if !again || tries > retry.times || task.stop.is_cancelled() {
             tracing::debug!(host = %task.host.name, end = result.end.id(), tries, "done");
             return result;
         }
@@ -61,7 +70,7 @@ fn may_pass(outcome: &HostOutcome) -> bool {
 }
 
 async fn once<T: Transport>(
-    order: &Order,
+    deed: &Deed,
     transport: &T,
     secrets: &RunSecrets,
     spill: &Arc<Spill>,
@@ -82,6 +91,29 @@ async fn once<T: Transport>(
             };
         }
     };
+    let at = At {
+        task,
+        secrets,
+        spill,
+    };
+    let result = match deed {
+        Deed::Run(order) => command(order, &session, at).await,
+        Deed::Send(delivery) => files::send(delivery, &session, at).await,
+        Deed::Fetch(fetch) => files::fetch(fetch, &session, at).await,
+    };
+    if !task.leave.is_cancelled() {
+        session.close().await;
+    }
+    result
+}
+
+/// Runs a command.
+async fn command<S: Session>(order: &Order, session: &S, at: At<'_>) -> CommandResult {
+    let At {
+        task,
+        secrets,
+        spill,
+    } = at;
     let nonces = remote::nonce().and_then(|nonce| Ok((nonce, remote::nonce()?)));
     let (nonce, cookie) = match nonces {
         Ok(nonces) => nonces,
@@ -120,8 +152,8 @@ async fn once<T: Transport>(
         grace: order.grace + MARGIN,
     };
     let followed = follow(
-        host,
-        &session,
+        &task.host,
+        session,
         &task.clock,
         secrets,
         run,
@@ -129,9 +161,6 @@ async fn once<T: Transport>(
         &mut taking,
     )
     .await;
-    if !task.leave.is_cancelled() {
-        session.close().await;
-    }
     taking.result(followed, task, order)
 }
 
