@@ -7,8 +7,7 @@
 # the functions clawfleet_environment and clawfleet_command.
 
 clawfleet_main() {
-    # Handled and not ignored: what is ignored here, the command would ignore.
-    trap : HUP PIPE TERM INT
+    # No traps here: what is begun below would have them until it forgets them, and lose a signal of that time.
     exec 3<&0 </dev/null
     clawfleet_guard 3<&- >/dev/null 2>&1 &
     clawfleet_guarded=$!
@@ -41,14 +40,12 @@ clawfleet_main() {
 
 # Waits for the end of standard input where nothing is to be read from it.
 clawfleet_line() {
-    trap - TERM
     while IFS= read -r _ <&3; do :; done
     kill -USR1 "$clawfleet_guarded"
 }
 
 # The same behind the input of a command. It says first who it is.
 clawfleet_feed() {
-    trap - TERM PIPE
     exec sh -c 'echo "$$"
         trap "" PIPE
         trap "[ -z \"\${!:-}\" ] || kill -KILL \"\$!\"; exit 0" TERM
@@ -70,7 +67,6 @@ clawfleet_fed() {
 # Becomes the command, in a session of its own.
 clawfleet_launch() {
     exec 2>&5 3<&- 5>&-
-    trap - HUP PIPE TERM INT
     CLAWFLEET_RUN=$clawfleet_cookie
     export CLAWFLEET_RUN
     clawfleet_environment
