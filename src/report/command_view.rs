@@ -13,7 +13,7 @@ use crate::model::{CommandEnd, CommandReport, CommandResult, DiffLine, Output};
 use crate::unit::diff;
 
 /// How much of a heading is for the node set at least, in characters; `-v` shows it whole.
-const LEAST_NAMES: usize = 32;
+const LEAST_NAMES: usize = 16;
 
 /// How much of an output is compared, in bytes; what is longer is only told to differ.
 const COMPARED: usize = 1 << 20;
@@ -115,20 +115,16 @@ fn judgement(end: &CommandEnd) -> Judgement {
 /// How a command ended, in a few words.
 pub(super) fn end_words(end: &CommandEnd) -> String {
     let and = |ended: &bool| {
-        if *ended {
-            ""
-        } else {
-            ", and what it started may still run"
-        }
+        if *ended { "" } else { ", may still run" }
     };
     match end {
         CommandEnd::Exited(code) => match signal(*code) {
             Some(name) => format!("exit {code} (SIG{name})"),
             None => format!("exit {code}"),
         },
-        CommandEnd::TimedOut { ended } => format!("ended, its time was over{}", and(ended)),
+        CommandEnd::TimedOut { ended } => format!("timed out{}", and(ended)),
         CommandEnd::Stopped { ended } => format!("interrupted{}", and(ended)),
-        CommandEnd::TooMuch { ended } => format!("ended, it printed too much{}", and(ended)),
+        CommandEnd::TooMuch { ended } => format!("printed too much{}", and(ended)),
         CommandEnd::Lost(_) => "nobody knows what became of it".to_owned(),
         CommandEnd::NotReached(outcome) => {
             let stage = outcome.error().map(|error| error.stage.id());
