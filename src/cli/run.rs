@@ -32,8 +32,9 @@ const MAX_SCRIPT: u64 = 4 << 20;
 
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     let shown = Shown::of(context, args.diff, args.stream)?;
+    check_user(&args.run_as)?;
     let spill = Spill::new(&context.state_dir().join("outputs"));
-    let order = order(context, args)?;
+    let mut order = order(context, args)?;
     let out_dir = match &args.out_dir {
         Some(dir) => Some(OutDir::open(dir).map_err(CliError::Machine)?),
         None => None,
@@ -44,11 +45,9 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
         wanted(args.reach, Some(args.max_output)),
         |host| run_as(&args.run_as, host),
     )?;
-    check_user(&args.run_as)?;
     let path = hosts.path.clone();
     let names: Vec<String> = hosts.hosts.iter().map(|host| host.name.clone()).collect();
     let printer = Arc::new(Printer::new(context, &names));
-    let mut order = order;
     if shown == Shown::Stream {
         let printer = Arc::clone(&printer);
         order.tell = Some(Box::new(move |host, is_error, data| {

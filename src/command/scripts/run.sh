@@ -130,6 +130,17 @@ clawfleet_signal() {
     [ -z "$clawfleet_found" ] || kill -"$1" $clawfleet_found
 }
 
+# Prints the environments that hold the cookie. Not every grep reads past a NUL, and not every one has -z.
+clawfleet_holders() {
+    if printf 'a\0b=\0' | grep -qzF 'b='; then
+        grep -lzF "CLAWFLEET_RUN=$clawfleet_cookie" /proc/[0-9]*/environ
+        return
+    fi
+    for clawfleet_file in /proc/[0-9]*/environ; do
+        tr '\0' '\n' <"$clawfleet_file" | grep -qF "CLAWFLEET_RUN=$clawfleet_cookie" && echo "$clawfleet_file"
+    done
+}
+
 # Finds what the command has started and still runs: whoever has its cookie, is in a session with one that
 # has, or descends from one. So neither a second fork nor a session of one's own hides it, nor a program
 # that took another user's rights and cannot be looked into.
@@ -138,7 +149,7 @@ clawfleet_find() {
         {
             cat /proc/[0-9]*/stat
             echo '='
-            grep -lF "CLAWFLEET_RUN=$clawfleet_cookie" /proc/[0-9]*/environ
+            clawfleet_holders
         } 2>/dev/null | awk -v self="$$" '
             !paths && /^[0-9]+ \(.*\) [A-Za-z] / {
                 pid = $1
@@ -150,11 +161,13 @@ clawfleet_find() {
             $0 == "=" { paths = 1 }
             paths && /^\/proc\// { split($0, part, "/"); if (part[3] in parent) marked[part[3]] = 1 }
             END {
-                for (pid in marked) if (session[pid] != session[self]) sessions[session[pid]] = 1
                 do {
                     more = 0
+                    for (pid in marked) if (session[pid] != session[self]) sessions[session[pid]] = 1
                     for (pid in parent) {
                         if (pid in marked) continue
+                        # What this script itself began is in its own session.
+                        if (parent[pid] == self && session[pid] != session[self]) { marked[pid] = 1; more = 1 }
                         if (session[pid] in sessions || parent[pid] in marked) { marked[pid] = 1; more = 1 }
                     }
                 } while (more)
