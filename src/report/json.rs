@@ -140,6 +140,22 @@ pub fn run_schema() -> Result<String, serde_json::Error> {
     schema_of::<WireCommand<'_>>()
 }
 
+/// Returns the JSON Schema of a host's line of NDJSON, as [`schema`] does.
+///
+/// # Errors
+/// None that is known.
+pub fn run_host_schema() -> Result<String, serde_json::Error> {
+    schema_of::<WireLine<'_>>()
+}
+
+/// Returns the JSON Schema of the last line of NDJSON, as [`schema`] does.
+///
+/// # Errors
+/// None that is known.
+pub fn run_summary_schema() -> Result<String, serde_json::Error> {
+    schema_of::<WireLastLine>()
+}
+
 fn schema_of<T: schemars::JsonSchema>() -> Result<String, serde_json::Error> {
     let schema = schemars::schema_for!(T);
     let mut text = serde_json::to_string_pretty(&schema.to_value())?;

@@ -22,8 +22,8 @@ pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_host
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
 pub use json::{
     plan_schema, render_json, render_plan_json, render_rollout_json, render_runs_json,
-    rollout_schema, run_schema, runs_schema, schema, write_command_json, write_command_last,
-    write_command_line,
+    rollout_schema, run_host_schema, run_schema, run_summary_schema, runs_schema, schema,
+    write_command_json, write_command_last, write_command_line,
 };
 pub use plan_view::{
     PlanGroup, PlanReport, groups as plan_groups, render_group, render_group_details, render_plan,

@@ -15,6 +15,7 @@ mod ending;
 mod hostile;
 mod memory;
 mod output;
+mod quoting;
 mod running;
 
 use std::process::Command;

@@ -5,7 +5,7 @@ mod files;
 mod follow;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -181,6 +181,7 @@ where
     let gate = Arc::new(Mutex::new(batches.gate));
     let closed = || gate.lock().unwrap_or_else(PoisonError::into_inner).closed();
     let mut results: HashMap<usize, CommandResult> = HashMap::new();
+    let mut begun: HashSet<usize> = HashSet::new();
     let of = batches.waves.len();
     for (number, wave) in batches.waves.iter().enumerate() {
         if closed().is_some() || cancel.level() != CancelLevel::Run {
@@ -221,12 +222,25 @@ where
             FAREWELL,
             begin,
             |why| Some(broken(why, &crew.spill)),
-            |moment| tell(&moment, &mut watch),
+            |moment| {
+                if let Moment::HostStarted { host } = moment {
+                    begun.insert(host);
+                }
+                tell(&moment, &mut watch);
+            },
         )
         .await;
         for (index, result) in wave.iter().zip(done) {
-            let Some(Some(mut result)) = result else {
-                continue;
+            let mut result = match result {
+                Some(Some(result)) => result,
+                // The gate was closed.
+                Some(None) => continue,
+                // It did not even say good-bye.
+                None if begun.contains(index) => CommandResult {
+                    end: CommandEnd::Stopped { ended: false },
+                    ..nothing(&crew.spill)
+                },
+                None => continue,
             };
             if let Some(host) = hosts.get(*index) {
                 host.name.clone_into(&mut result.host);

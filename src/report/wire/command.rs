@@ -90,8 +90,8 @@ struct WireTally {
     unknown: usize,
 }
 
-/// One host of a run, as a line of NDJSON.
-#[derive(Debug, Serialize)]
+/// `clawfleet.run-host/1`: one host of a run, as a line of NDJSON.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::report) struct WireLine<'a> {
     elapsed_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,8 +109,8 @@ pub(in crate::report) struct WireLine<'a> {
     tries: u32,
 }
 
-/// The last line of NDJSON.
-#[derive(Debug, Serialize)]
+/// `clawfleet.run-summary/1`: the last line of NDJSON.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::report) struct WireLastLine {
     elapsed_ms: u64,
     interrupted: bool,
