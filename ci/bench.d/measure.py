@@ -97,7 +97,8 @@ def run(command: list[str], hosts: int) -> tuple[float, float, float, float | No
         child = subprocess.Popen(joined, stdin=DEVNULL, stdout=PIPE, stderr=errors, start_new_session=True)
         try:
             assert child.stdout
-            printed = child.stdout.read()
+            # Counted as it comes: what we held, the next child would have before it becomes the client.
+            seen = sum(len(re.findall(rb'"outcome": *"(?:observed|exited)"', line)) for line in child.stdout)
             _, status, usage = os.wait4(child.pid, 0)
         except BaseException:
             os.killpg(child.pid, signal.SIGKILL)
@@ -106,7 +107,7 @@ def run(command: list[str], hosts: int) -> tuple[float, float, float, float | No
         child.returncode = os.waitstatus_to_exitcode(status)
         answered = hosts if status == 0 else 0
         if command[0] == CLAWFLEET:  # its status tells of findings, its report of hosts
-            answered = len(re.findall(rb'"outcome": *"(?:observed|exited)"', printed))
+            answered = seen
         if answered != hosts:
             errors.seek(0)
             sys.exit(f"bench: {command[0]}: {answered} of {hosts} hosts answered; it said {errors.read()[-500:]!r}")
@@ -234,8 +235,9 @@ def loopback(count: int, rounds: int) -> None:
 
 def commands(count: int, rounds: int) -> None:
     """`clawfleet run` beside clush and pssh, with nothing to print and with a megabyte of each host's own."""
-    with loopback_targets(count) as (directory, config):
-        os.environ["XDG_STATE_HOME"] = str(directory)
+    # Outputs spill to a disk, as they would; /run is memory.
+    with loopback_targets(count) as (directory, config), TemporaryDirectory(dir="/var/tmp") as state:
+        os.environ["XDG_STATE_HOME"] = state
         run_it = [CLAWFLEET, "-i", f"{directory}/inventory.yaml", "run", "all", "--format", "ndjson"]
         clush = ["clush", "-S", "-n", "-b", "-f", str(FANOUT), "-o", f"-F {config}", "-w", f"127.0.0.[1-{count}]"]
         pssh = ["parallel-ssh", "-i", "-t", "0", "-p", str(FANOUT), "-h", f"{directory}/addresses", "-x", f"-F {config}"]

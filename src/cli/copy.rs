@@ -39,6 +39,7 @@ pub(super) fn run(context: &Context, args: &CopyArgs) -> Result<Exit, CliError> 
         },
         waves: &args.waves,
         progress: shown != Shown::Lines,
+        printer: &printer,
     };
     let report = carry_out(context, hosts, &spill, work, |_, result| {
         if shown == Shown::Lines {

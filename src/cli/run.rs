@@ -63,6 +63,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
         retry,
         waves: &args.waves,
         progress: shown.is_late(),
+        printer: &printer,
     };
     let report = carry_out(context, hosts, &spill, work, |host, result| {
         if let Some(out_dir) = &out_dir {
@@ -89,6 +90,8 @@ pub(super) struct Work<'a> {
     pub(super) waves: &'a WaveArgs,
     /// Whether a progress display may be drawn.
     pub(super) progress: bool,
+    /// Whoever shows results. Where nobody reads them any more, nothing further is done.
+    pub(super) printer: &'a Printer,
 }
 
 /// Does it; `each` is told of every host as it ends.
@@ -106,6 +109,7 @@ pub(super) fn carry_out(
         let mut progress = Progress::new(names, context.progress && work.progress);
         let started_at = jiff::Timestamp::now();
         let begin = std::time::Instant::now();
+        let mut read = true;
         let outcome = command::run(
             &ground.hosts,
             batches,
@@ -113,7 +117,13 @@ pub(super) fn carry_out(
             &crew,
             &ground.cancel,
             |event| match event {
-                CommandEvent::Fleet(event) => progress.on_event(&event),
+                CommandEvent::Fleet(event) => {
+                    if read && work.printer.is_closed() {
+                        read = false;
+                        ground.cancel.escalate();
+                    }
+                    progress.on_event(&event);
+                }
                 CommandEvent::Batch { .. } => {}
                 CommandEvent::Finished { host, result } => {
                     progress.host_done();
@@ -429,6 +439,12 @@ impl Printer {
             let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
             closed.get_or_insert(error);
         }
+    }
+
+    /// Whether nobody reads what is printed any more.
+    fn is_closed(&self) -> bool {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.is_some()
     }
 
     fn hear(&self, host: usize, is_error: bool, data: &[u8]) {

@@ -182,11 +182,11 @@ impl<'a> Heard<'a> {
             }
             ChannelMsg::ExitStatus { exit_status } => {
                 self.end = Some(ExecEnd::Exited(exit_status));
-                Ok(Next::GoOn)
+                Ok(Next::Over)
             }
             ChannelMsg::ExitSignal { signal_name, .. } => {
                 self.end = Some(ExecEnd::Signalled(format!("{signal_name:?}")));
-                Ok(Next::GoOn)
+                Ok(Next::Over)
             }
             ChannelMsg::Failure => Err(Reply::End(ExecEnd::Refused(
                 "the server refused to run a command".into(),

@@ -179,21 +179,32 @@ fn quiet_is_one_sentence() {
     assert_eq!(ran.out().lines().count(), 1);
 }
 
-#[test]
-fn a_reader_that_goes_away_is_no_error() {
-    let lab = fleet(2);
-    let mut command = lab.command(&["run", "all", "--", "seq", "200000"]);
+/// Runs the program with its output read by `head -1`.
+fn read_by_head(lab: &Lab, args: &[&str]) -> program::Finished {
+    let command = lab.command(args);
     let mut shell = std::process::Command::new("/bin/sh");
     shell
         .args(["-c", "\"$@\" | head -1", "sh"])
         .arg(command.get_program())
-        .args(command.get_args());
-    shell.env_clear().current_dir(lab.home());
+        .args(command.get_args())
+        .env_clear()
+        .current_dir(lab.home());
     for (name, value) in command.get_envs() {
         shell.env(name, value.unwrap());
     }
-    command.arg("");
-    let ran = program::run(shell);
+    program::run(shell)
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error_and_ends_it() {
+    let lab = fleet(2);
+    let ran = read_by_head(&lab, &["run", "all", "--", "seq", "200000"]);
     ran.exits(0);
     assert_eq!(ran.stderr, "");
+    let mark = crate::unique();
+    let line = format!("while :; do echo line; sleep 0.1; done # {mark}");
+    let ran = read_by_head(&lab, &["run", "all", "--stream", "--shell", "--", &line]);
+    ran.exits(0);
+    assert_eq!(ran.stderr, "");
+    crate::gone(&mark, std::time::Duration::ZERO);
 }

@@ -218,7 +218,7 @@ impl Taking<'_> {
         );
         let end = match followed.ended {
             Ended::NotBegun(outcome) => not_reached(outcome),
-            Ended::Silent(_) if task.leave.is_cancelled() => CommandEnd::Stopped { ended: false },
+            Ended::Silent(_) if stopped => CommandEnd::Stopped { ended: false },
             Ended::Silent(_) if too_much => CommandEnd::TooMuch { ended: false },
             Ended::Silent(error) => CommandEnd::Lost(error),
             Ended::Said(mark) => match (mark.how.as_str(), mark.rest.parse::<u32>()) {
