@@ -252,6 +252,8 @@ fn hosts_that_were_not_reached_are_tried_again_and_refused_logins_are_not() {
     assert_eq!(tries("deaf"), (1, "auth-failed".to_owned()));
     assert_eq!(tries("good"), (1, "exited".to_owned()));
     assert_eq!(deaf.accepted(), 1);
+    let stage = &report["hosts"][0]["error"]["stage"];
+    assert_eq!(stage, "tcp", "of the last try");
     // Where it is asked for, what failed is done again: here it works the second time.
     let line = "[ -e again ] || { touch again; exit 1; }";
     let report = json(
@@ -307,6 +309,14 @@ fn no_host_is_begun_after_too_many_failed() {
         &["all", "--forks", "1", "--max-fail", "1", "--", "false"],
     );
     assert_eq!(report["summary"]["failed"], 2);
+    // Where all were begun, nothing was stopped.
+    let report = json(&lab, 2, &["h1", "--max-fail", "0", "--", "false"]);
+    assert!(report.get("stopped").is_none(), "{report}");
+    json(
+        &lab,
+        2,
+        &["all", "--max-fail", "0", "--forks", "1", "--", "false"],
+    );
     // What was not tried is what is left to do.
     let report = json(&lab, 0, &["@failed", "--", "true"]);
     assert_eq!(report["summary"]["hosts"], 6);

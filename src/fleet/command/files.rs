@@ -231,7 +231,7 @@ async fn put<S: Session>(
     let followed = follow(
         &at.task.host,
         session,
-        &at.task.clock,
+        at.clock,
         at.secrets,
         run,
         (&at.task.stop, &at.task.leave),
@@ -336,7 +336,7 @@ async fn get<S: Session>(fetch: &Fetch, session: &S, at: &At<'_>, coming: &mut C
     let followed = follow(
         &at.task.host,
         session,
-        &at.task.clock,
+        at.clock,
         at.secrets,
         run,
         (&at.task.stop, &at.task.leave),

@@ -249,7 +249,8 @@ where
         }
     }
     levels.abort();
-    let stopped = closed();
+    // Where all were begun, nothing was stopped.
+    let stopped = closed().filter(|_| results.len() < hosts.len());
     let why = stopped
         .clone()
         .unwrap_or_else(|| "stopped before it was begun".to_owned());

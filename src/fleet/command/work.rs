@@ -10,7 +10,7 @@ use crate::command::RunScript;
 use crate::fleet::remote;
 use crate::fleet::worker::{self, AnyTransport, RunSecrets};
 use crate::model::{CommandEnd, CommandResult, HostError, HostOutcome, Stage, TransportKind};
-use crate::ssh::{Pipe, Session, Transport};
+use crate::ssh::{Pipe, Session, StageClock, Transport};
 
 /// How much longer than the host's own watch the controller waits.
 pub(super) const MARGIN: Duration = Duration::from_secs(10);
@@ -19,6 +19,7 @@ pub(super) const MARGIN: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
     pub(super) task: &'a Task,
+    pub(super) clock: &'a Arc<StageClock>,
     pub(super) secrets: &'a RunSecrets,
     pub(super) spill: &'a Arc<Spill>,
 }
@@ -35,9 +36,20 @@ pub(super) async fn run(
     let mut tries = 0;
     loop {
         tries += 1;
+        // Stages never go back: each try has its own.
+        let clock = match tries {
+            1 => Arc::clone(&task.clock),
+            _ => Arc::new(StageClock::start(Stage::Dns)),
+        };
+        let at = At {
+            task: &task,
+            clock: &clock,
+            secrets,
+            spill,
+        };
         let mut result = match task.host.transport {
-            TransportKind::Ssh => once(deed, &transport.ssh, secrets, spill, &task).await,
-            TransportKind::Local => once(deed, &transport.local, secrets, spill, &task).await,
+            TransportKind::Ssh => once(deed, &transport.ssh, at).await,
+            TransportKind::Local => once(deed, &transport.local, at).await,
         };
         result.tries = tries;
         task.host.name.clone_into(&mut result.host);
@@ -69,17 +81,14 @@ fn may_pass(outcome: &HostOutcome) -> bool {
     }
 }
 
-async fn once<T: Transport>(
-    deed: &Deed,
-    transport: &T,
-    secrets: &RunSecrets,
-    spill: &Arc<Spill>,
-    task: &Task,
-) -> CommandResult {
+async fn once<T: Transport>(deed: &Deed, transport: &T, at: At<'_>) -> CommandResult {
+    let At {
+        task, clock, spill, ..
+    } = at;
     let host = &task.host;
     // Who is asked to stop while a host is connected to has nothing there to end.
     let connected = tokio::select! {
-        connected = worker::connect(host, transport, &task.handshakes, &task.clock) => connected,
+        connected = worker::connect(host, transport, &task.handshakes, clock) => connected,
         () = task.stop.cancelled() => Err(HostOutcome::Cancelled),
     };
     let session = match connected {
@@ -90,11 +99,6 @@ async fn once<T: Transport>(
                 ..nothing(spill)
             };
         }
-    };
-    let at = At {
-        task,
-        secrets,
-        spill,
     };
     let result = match deed {
         Deed::Run(order) => command(order, &session, at).await,
@@ -111,6 +115,7 @@ async fn once<T: Transport>(
 async fn command<S: Session>(order: &Order, session: &S, at: At<'_>) -> CommandResult {
     let At {
         task,
+        clock,
         secrets,
         spill,
     } = at;
@@ -154,7 +159,7 @@ async fn command<S: Session>(order: &Order, session: &S, at: At<'_>) -> CommandR
     let followed = follow(
         &task.host,
         session,
-        &task.clock,
+        clock,
         secrets,
         run,
         (&task.stop, &task.leave),
