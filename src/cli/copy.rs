@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context, args: &CopyArgs) -> Result<Exit, CliError> 
         Way::To { files, destination } => Deed::Send(delivery(files, destination, args)?),
         Way::From { source, dir } => Deed::Fetch(fetch(source, dir, &names, args)?),
     };
-    let spill = Spill::new(&context.state_dir().join("outputs"));
+    let spill = Spill::new(&context.outputs_dir());
     let path = hosts.path.clone();
     let printer = Printer::new(context, &names);
     let work = Work {

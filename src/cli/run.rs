@@ -33,7 +33,7 @@ const MAX_SCRIPT: u64 = 4 << 20;
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     let shown = Shown::of(context, args.diff, args.stream)?;
     check_user(&args.run_as)?;
-    let spill = Spill::new(&context.state_dir().join("outputs"));
+    let spill = Spill::new(&context.outputs_dir());
     let mut order = order(context, args)?;
     let out_dir = match &args.out_dir {
         Some(dir) => Some(OutDir::open(dir).map_err(CliError::Machine)?),
@@ -311,7 +311,7 @@ fn order(context: &Context, args: &RunArgs) -> Result<Order, CliError> {
         }
     };
     let input = match &args.stdin {
-        Some(path) => Some(input(path, &context.state_dir().join("outputs"))?),
+        Some(path) => Some(input(path, &context.outputs_dir())?),
         None => None,
     };
     Ok(Order {

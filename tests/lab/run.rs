@@ -282,6 +282,40 @@ fn whoever_may_become_another_user_runs_as_that_one() {
     lab(&["variant", "none", &host]);
 }
 
+#[test]
+fn a_sudo_that_gives_its_commands_a_terminal_changes_nothing() {
+    let _turn = hosts();
+    let host = name(3);
+    on_host(
+        &host,
+        "echo 'Defaults use_pty' >/etc/sudoers.d/zz-pty && chmod 440 /etc/sudoers.d/zz-pty",
+    );
+    let bastion = Bastion::of(&[3], "user: op, become: sudo");
+    words_arrive(&bastion, "sudo with use_pty");
+    let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n * 31 % 256) as u8).collect();
+    std::fs::write(bastion.dir.path().join("input"), &bytes).unwrap();
+    let args = ["--stdin", "input", "--out-dir", "out", "--", "cat"];
+    bastion.runs(0, &args);
+    let got = std::fs::read(bastion.dir.path().join(format!("out/{host}.stdout"))).unwrap();
+    assert!(got == bytes, "{} bytes", got.len());
+    let line = stubborn(738);
+    let report = bastion.runs(
+        2,
+        &[
+            "--timeout",
+            "1s",
+            "--kill-after",
+            "1s",
+            "--shell",
+            "--",
+            &line,
+        ],
+    );
+    assert_eq!(report["hosts"][0]["outcome"], "ended-by-timeout");
+    gone(&host, "sleep 738", Duration::ZERO);
+    on_host(&host, "rm /etc/sudoers.d/zz-pty");
+}
+
 fn interrupt(child: &std::process::Child) {
     // `ip netns exec` and `env` have become the program.
     rustix::process::kill_process(
