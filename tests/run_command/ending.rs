@@ -58,7 +58,7 @@ fn begun(lab: &Lab, mark: &str, more: &[&str]) -> Running {
     let line = stubborn(mark);
     args.extend(["--shell", "--", &line]);
     let running = program::start(lab.command(&args));
-    there(&format!("{mark}5"));
+    there(&format!("sleep {mark}5"), 2);
     running
 }
 
@@ -95,7 +95,7 @@ fn a_second_interrupt_leaves_at_once_and_the_hosts_end_it_by_themselves() {
         &line,
     ];
     let mut running = program::start(lab.command(&args));
-    there(&format!("{mark}5"));
+    there(&format!("sleep {mark}5"), 2);
     running.interrupt();
     assert!(running.outlives(Duration::from_millis(700)));
     running.interrupt();

@@ -67,14 +67,26 @@ fn gone(words: &str, within: Duration) {
     }
 }
 
-/// Waits until something has them.
+/// Waits until so many processes have a command line that begins so.
 #[track_caller]
-fn there(words: &str) {
+fn there(words: &str, number: usize) {
     let begin = Instant::now();
-    while !runs(words) {
+    loop {
+        let output = Command::new("pgrep")
+            .args(["-c", "-f", &format!("^{words}")])
+            .output()
+            .unwrap();
+        let count: usize = String::from_utf8(output.stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        if count >= number {
+            return;
+        }
         assert!(
-            begin.elapsed() < Duration::from_secs(20),
-            "`{words}` was never there"
+            begin.elapsed() < Duration::from_secs(30),
+            "{count} of {number} `{words}` were there"
         );
         std::thread::sleep(Duration::from_millis(20));
     }
