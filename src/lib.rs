@@ -1,11 +1,12 @@
 //! Agentless fleet checks for OpenClaw gateways over SSH.
 //!
 //! The layers, lowest first: [`model`] (data), [`inventory`], [`probe`], [`ssh_config`], [`mod@unit`], [`diagnose`],
-//! [`planner`] and [`rollout`] (pure),
+//! [`planner`], [`rollout`] and [`mod@command`] (pure),
 //! [`ssh`] and [`store`] (the outside world), [`fleet`] (many hosts at once), [`report`] (what
 //! people and programs read), [`cli`]. ARCHITECTURE.md says what may import what, and a test holds it.
 
 pub mod cli;
+pub mod command;
 pub mod diagnose;
 pub mod fleet;
 pub mod inventory;

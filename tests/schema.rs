@@ -1,7 +1,10 @@
 //! The JSON Schemas that are checked in are those that the program writes by.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use clawfleet::report::{plan_schema, rollout_schema, runs_schema, schema};
+use clawfleet::report::{
+    plan_schema, rollout_schema, run_host_schema, run_schema, run_summary_schema, runs_schema,
+    schema,
+};
 
 fn is_up_to_date(name: &str, schema: &str) {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schema");
@@ -26,4 +29,11 @@ fn the_schemas_of_plans_and_rollouts_are_up_to_date() {
     is_up_to_date("plan-report", &plan_schema().unwrap());
     is_up_to_date("rollout", &rollout_schema().unwrap());
     is_up_to_date("runs", &runs_schema().unwrap());
+}
+
+#[test]
+fn the_schema_of_runs_of_a_command_is_up_to_date() {
+    is_up_to_date("run", &run_schema().unwrap());
+    is_up_to_date("run-host", &run_host_schema().unwrap());
+    is_up_to_date("run-summary", &run_summary_schema().unwrap());
 }

@@ -97,7 +97,8 @@ def run(command: list[str], hosts: int) -> tuple[float, float, float, float | No
         child = subprocess.Popen(joined, stdin=DEVNULL, stdout=PIPE, stderr=errors, start_new_session=True)
         try:
             assert child.stdout
-            printed = child.stdout.read()
+            # Counted as it comes: what we held, the next child would have before it becomes the client.
+            seen = sum(len(re.findall(rb'"outcome": *"(?:observed|exited)"', line)) for line in child.stdout)
             _, status, usage = os.wait4(child.pid, 0)
         except BaseException:
             os.killpg(child.pid, signal.SIGKILL)
@@ -106,7 +107,7 @@ def run(command: list[str], hosts: int) -> tuple[float, float, float, float | No
         child.returncode = os.waitstatus_to_exitcode(status)
         answered = hosts if status == 0 else 0
         if command[0] == CLAWFLEET:  # its status tells of findings, its report of hosts
-            answered = len(re.findall(rb'"outcome": *"observed"', printed))
+            answered = seen
         if answered != hosts:
             errors.seek(0)
             sys.exit(f"bench: {command[0]}: {answered} of {hosts} hosts answered; it said {errors.read()[-500:]!r}")
@@ -188,6 +189,8 @@ def prepare_loopback(directory: Path, count: int) -> Path:
         f"Port {SSHD_PORT}\nHostKey {directory}/host_key\nAuthorizedKeysFile {directory}/id_ed25519.pub\n"
         "PermitRootLogin prohibit-password\nMaxStartups 1000:30:2000\nUsePAM no\nUseDNS no\nPrintMotd no\n"
         "KexAlgorithms curve25519-sha256\nPidFile none\nLogLevel ERROR\n"
+        # A bash that sshd starts reads ~/.bashrc, unless it is not the first one.
+        "SetEnv SHLVL=2\n"
     )
     addresses = [f"127.0.0.{number}" for number in range(1, count + 1)]
     key = (directory / "host_key.pub").read_text()
@@ -203,7 +206,8 @@ def prepare_loopback(directory: Path, count: int) -> Path:
     return ssh_config(directory, directory, SSHD_PORT)
 
 
-def loopback(count: int, rounds: int) -> None:
+@contextmanager
+def loopback_targets(count: int) -> Iterator[tuple[Path, Path]]:
     """Every target is this machine: one sshd by many addresses, in namespaces of its own. They have no
     name and so go with their first process, which goes when our end of its stdin closes, however we end."""
     with TemporaryDirectory(prefix="clawfleet-bench.", dir="/run") as directory:
@@ -213,14 +217,34 @@ def loopback(count: int, rounds: int) -> None:
             assert host.stdout
             if host.stdout.readline() != b"ready\n":
                 sys.exit("bench: the sshd of the loopback run did not come up")
-            targets = f"127.0.0.[1-{count}]"
-            os.environ["PDSH_SSH_ARGS_APPEND"] = f"-F {config}"
-            xargs = ["xargs", "-a", f"{directory}/addresses", f"-P{FANOUT}", "-I%"]
-            tools = check_and_clush(Path(directory, "inventory.yaml"), ["all"], config, targets)
-            tools["pdsh true"] = ["pdsh", "-S", "-R", "ssh", "-f", str(FANOUT), "-w", targets, "true"]
-            tools["xargs ssh true"] = [*xargs, "ssh", "-F", str(config), "%", "true"]
             with network_of(host.pid):
-                compare(f"{count} loopback targets, one sshd", tools, count, rounds)
+                yield Path(directory), config
+
+
+def loopback(count: int, rounds: int) -> None:
+    """A check of many loopback targets beside what runs `true` on them."""
+    with loopback_targets(count) as (directory, config):
+        targets = f"127.0.0.[1-{count}]"
+        os.environ["PDSH_SSH_ARGS_APPEND"] = f"-F {config}"
+        xargs = ["xargs", "-a", f"{directory}/addresses", f"-P{FANOUT}", "-I%"]
+        tools = check_and_clush(directory / "inventory.yaml", ["all"], config, targets)
+        tools["pdsh true"] = ["pdsh", "-S", "-R", "ssh", "-f", str(FANOUT), "-w", targets, "true"]
+        tools["xargs ssh true"] = [*xargs, "ssh", "-F", str(config), "%", "true"]
+        compare(f"{count} loopback targets, one sshd", tools, count, rounds)
+
+
+def commands(count: int, rounds: int) -> None:
+    """`clawfleet run` beside clush and pssh, with nothing to print and with a megabyte of each host's own."""
+    # Outputs spill to a disk, as they would; /run is memory.
+    with loopback_targets(count) as (directory, config), TemporaryDirectory(dir="/var/tmp") as state:
+        os.environ["XDG_STATE_HOME"] = state
+        run_it = [CLAWFLEET, "-i", f"{directory}/inventory.yaml", "run", "all", "--format", "ndjson"]
+        clush = ["clush", "-S", "-n", "-b", "-f", str(FANOUT), "-o", f"-F {config}", "-w", f"127.0.0.[1-{count}]"]
+        pssh = ["parallel-ssh", "-i", "-t", "0", "-p", str(FANOUT), "-h", f"{directory}/addresses", "-x", f"-F {config}"]
+        megabyte = "head -c 750000 /dev/urandom | base64 -w0"
+        for title, ours, theirs in (("true", ["--", "true"], "true"), ("1 MB each", ["--shell", "--", megabyte], megabyte)):
+            tools = {"clawfleet run": [*run_it, *ours], "clush -b": [*clush, theirs], "pssh -i": [*pssh, theirs]}
+            compare(f"{count} loopback targets, one sshd: {title}", tools, count, rounds)
 
 
 @contextmanager
@@ -368,7 +392,7 @@ def main(*_: str) -> None:
     """Reads the command line; ci/bench has seen to everything else."""
     parser = argparse.ArgumentParser(prog="ci/bench")
     actions = parser.add_subparsers(dest="action", required=True)
-    for name, count in (("loopback", 200), ("lab", 30), ("jump", 30)):
+    for name, count in (("loopback", 200), ("run", 200), ("lab", 30), ("jump", 30)):
         action = actions.add_parser(name)
         action.add_argument("count", metavar="N", nargs="?", type=int, default=count)
         action.add_argument("--rounds", type=int, default=5)
@@ -380,10 +404,11 @@ def main(*_: str) -> None:
         sys.exit(f"bench: {CLAWFLEET} is not there; build it with: cargo build --release")
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # so that every `finally` runs
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
+    actions_by_name = {"loopback": loopback, "run": commands, "lab": lab_comparison, "jump": jump_comparison}
     if wanted.action == "host":
         host_cost(wanted.host)
     else:
-        {"loopback": loopback, "lab": lab_comparison, "jump": jump_comparison}[wanted.action](wanted.count, wanted.rounds)
+        actions_by_name[wanted.action](wanted.count, wanted.rounds)
 
 
 if __name__ == "__main__":

@@ -51,8 +51,10 @@ pub(super) struct Args {
 pub(super) enum Format {
     /// For people
     Table,
-    /// One JSON object, clawfleet.report/1
+    /// One JSON object, e.g. clawfleet.report/1
     Json,
+    /// One JSON object in each line, as they come (`run` and `copy` only)
+    Ndjson,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -77,6 +79,10 @@ pub(super) enum Command {
     Restart(RestartArgs),
     /// Put back what a rollout replaced
     Rollback(RollbackArgs),
+    /// Run a command on hosts and fold what they print
+    Run(super::args_run::RunArgs),
+    /// Copy files to hosts, or a file from each of them
+    Copy(super::args_run::CopyArgs),
     /// Show what was done: the rollouts of this bastion
     History(HistoryArgs),
     /// Make, list or explain the inventory
@@ -373,7 +379,7 @@ impl Pause {
 }
 
 /// Reads a length of time: `90s`, `5m`, `1h`, `250ms`.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(
         text.find(|c: char| !c.is_ascii_digit())
             .unwrap_or(text.len()),

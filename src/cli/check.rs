@@ -22,6 +22,7 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError>
         forks: args.forks,
         handshakes: args.handshakes,
         login: args.login,
+        takes: None,
     };
     let hosts = Hosts::select(context, &args.selectors, wanted)?;
     let path = hosts.path.clone();
@@ -29,7 +30,7 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError>
     context.remember(&last_run(&report, &path));
     let text = match context.format {
         Format::Table => render_table(&report, context.view),
-        Format::Json => render_json(&report)
+        Format::Json | Format::Ndjson => render_json(&report)
             .map_err(|error| CliError::Machine(format!("the report as JSON: {error}")))?,
     };
     context.print(&text)?;
@@ -45,7 +46,7 @@ fn list(context: &Context) -> Result<Exit, CliError> {
     };
     let text = match context.format {
         Format::Table => checks_table(inventory.as_ref(), context.view),
-        Format::Json => checks_json(inventory.as_ref())
+        Format::Json | Format::Ndjson => checks_json(inventory.as_ref())
             .map_err(|error| CliError::Machine(format!("the list as JSON: {error}")))?,
     };
     context.print(&text)?;

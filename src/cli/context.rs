@@ -91,6 +91,15 @@ impl Context {
         &self.state_dir
     }
 
+    /// Where outputs go that are too large for memory. They have no names there, so that any directory will do
+    /// where there is no home.
+    pub(super) fn outputs_dir(&self) -> PathBuf {
+        if self.state_dir.starts_with(NO_HOME) {
+            return std::env::temp_dir();
+        }
+        self.state_dir.join("outputs")
+    }
+
     /// Writes to stdout.
     pub(super) fn print(&self, text: &str) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();

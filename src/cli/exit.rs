@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use super::args::FailOn;
-use crate::model::{Report, Severity, Verdict};
+use crate::command::{self, Tally};
+use crate::model::{CommandReport, Report, Severity, Verdict};
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,21 @@ impl Exit {
             Self::Software => 70,
             Self::Config => 78,
             Self::Interrupted => 130,
+        }
+    }
+
+    /// Returns the code of a command on a fleet: a command that failed is what a critical finding is to a
+    /// check, and one of which nobody knows the end leaves the host's state unknown. In the contract's
+    /// order 6, 2, 3.
+    pub(super) fn of_command(report: &CommandReport) -> Self {
+        if report.interrupted {
+            return Self::Interrupted;
+        }
+        match Tally::of(&report.results).verdict() {
+            command::Verdict::Well => Self::Clean,
+            command::Verdict::NotReached => Self::NotObserved,
+            command::Verdict::Failed => Self::Critical,
+            command::Verdict::Unknown => Self::UnknownState,
         }
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Wanted {
     pub(super) forks: u16,
     pub(super) handshakes: u16,
     pub(super) login: LoginArgs,
+    /// How much a host may print, in bytes, where it is more than a probe does.
+    pub(super) takes: Option<u64>,
 }
 
 /// The hosts of a run, before anybody connects.
@@ -30,6 +32,7 @@ pub(super) struct Hosts {
     secrets: Secrets,
     passwords: Arc<Passwords>,
     proxies: ProxyShell,
+    takes: Option<u64>,
 }
 
 /// What a run works with.
@@ -50,6 +53,23 @@ impl Hosts {
     ) -> Result<Self, CliError> {
         let (inventory, path) = context.load_inventory()?;
         let selected = context.select(&inventory, &path, selectors)?;
+        Self::of(context, inventory, path, selected, wanted)
+    }
+
+    /// The same, for hosts that are changed before anything is asked for.
+    pub(super) fn select_changed(
+        context: &Context,
+        selectors: &[String],
+        wanted: Wanted,
+        change: impl Fn(&mut Host),
+    ) -> Result<Self, CliError> {
+        let (mut inventory, path) = context.load_inventory()?;
+        let selected = context.select(&inventory, &path, selectors)?;
+        for index in &selected {
+            if let Some(host) = inventory.hosts.get_mut(*index) {
+                change(host);
+            }
+        }
         Self::of(context, inventory, path, selected, wanted)
     }
 
@@ -110,6 +130,7 @@ impl Hosts {
             limits,
             secrets,
             passwords,
+            takes: wanted.takes,
         })
     }
 
@@ -130,6 +151,7 @@ impl Hosts {
                 &self.hosts,
                 Arc::clone(&self.passwords),
                 self.proxies,
+                self.takes,
             )
             .await;
             let ground = Ground {
@@ -161,6 +183,7 @@ async fn transport(
     hosts: &[Arc<Host>],
     passwords: Arc<Passwords>,
     proxies: ProxyShell,
+    takes: Option<u64>,
 ) -> AnyTransport {
     let settings: Vec<&SshSettings> = hosts
         .iter()
@@ -176,7 +199,10 @@ async fn transport(
         &mut prompt,
     )
     .await;
-    let ssh = SshTransport::new(keyring, &settings, proxies);
+    let mut ssh = SshTransport::new(keyring, &settings, proxies);
+    if let Some(bytes) = takes {
+        ssh = ssh.taking(bytes);
+    }
     for note in ssh.take_notes() {
         context.note(&note);
     }

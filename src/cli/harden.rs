@@ -55,6 +55,7 @@ fn wanted(args: &HardenArgs) -> Wanted {
         forks: reach.forks,
         handshakes: reach.handshakes,
         login: reach.login,
+        takes: None,
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn run(context: &Context, args: &HistoryArgs) -> Result<Exit, CliErro
     }
     let text = match context.format {
         Format::Table => render_runs(&list.runs, context.view),
-        Format::Json => render_runs_json(&list.runs)
+        Format::Json | Format::Ndjson => render_runs_json(&list.runs)
             .map_err(|error| CliError::Machine(format!("as JSON: {error}")))?,
     };
     context.print(&text)?;
@@ -38,7 +38,7 @@ fn one(context: &Context, run: &str) -> Result<Exit, CliError> {
     };
     let text = match context.format {
         Format::Table => render_rollout(&report, context.view),
-        Format::Json => render_rollout_json(&report)
+        Format::Json | Format::Ndjson => render_rollout_json(&report)
             .map_err(|error| CliError::Machine(format!("as JSON: {error}")))?,
     };
     context.print(&text)?;

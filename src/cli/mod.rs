@@ -1,12 +1,14 @@
 //! L5: arguments, environment, exit codes. The only layer that reads the environment.
 
 mod args;
+mod args_run;
 mod beside;
 mod between;
 mod check;
 mod confirm;
 mod connection;
 mod context;
+mod copy;
 mod enrolment;
 mod error;
 mod exit;
@@ -19,9 +21,11 @@ mod hosts;
 mod inventory;
 mod journal;
 mod machine;
+mod out_dir;
 mod plan_views;
 mod rollback;
 mod rollout;
+mod run;
 mod secrets;
 mod vouch;
 
@@ -29,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, Command};
+use args::{Args, Command, Format};
 use context::Context;
 use error::CliError;
 pub use exit::Exit;
@@ -49,12 +53,22 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         }
     };
     let context = Context::new(&args);
+    if args.format == Format::Ndjson && !matches!(args.command, Command::Run(_) | Command::Copy(_))
+    {
+        context.complain(&CliError::Usage {
+            message: "--format ndjson is for `run` and `copy`".into(),
+            hint: Some("--format json prints one object".into()),
+        });
+        return Exit::Usage.into();
+    }
     let result = match &args.command {
         Command::Check(check) => check::run(&context, check),
         Command::Harden(harden) => harden::run(&context, harden),
         Command::Fix(fix) => fix::run(&context, fix),
         Command::Restart(restart) => fix::restart(&context, restart),
         Command::Rollback(rollback) => rollback::run(&context, rollback),
+        Command::Run(args) => run::run(&context, args),
+        Command::Copy(args) => copy::run(&context, args),
         Command::History(history) => history::run(&context, history),
         Command::Inventory(inventory) => inventory::run(&context, inventory),
         Command::Hosts(hosts) => hosts::run(&context, hosts),

@@ -27,7 +27,7 @@ fn json<E: std::fmt::Display>(text: Result<String, E>) -> Result<String, CliErro
 pub(super) fn plan(draft: &Draft, context: &Context) -> Result<String, CliError> {
     match context.format {
         Format::Table => Ok(render_plan(&draft.report(), context.view)),
-        Format::Json => json(render_plan_json(&draft.report())),
+        Format::Json | Format::Ndjson => json(render_plan_json(&draft.report())),
     }
 }
 
@@ -70,6 +70,6 @@ pub(super) fn results(
     };
     match context.format {
         Format::Table => Ok(render_rollout(&report, context.view)),
-        Format::Json => json(render_rollout_json(&report)),
+        Format::Json | Format::Ndjson => json(render_rollout_json(&report)),
     }
 }

@@ -281,6 +281,7 @@ pub(super) fn reach(args: &RolloutArgs) -> Wanted {
         forks: args.reach.forks,
         handshakes: args.reach.handshakes,
         login: args.reach.login,
+        takes: None,
     }
 }
 

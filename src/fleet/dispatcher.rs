@@ -1,12 +1,13 @@
 //! Starts hosts, collects their observations, and tells whoever watches.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::worker::{self, AnyTransport, Errand, RunSecrets};
 use super::{Cancel, CancelLevel, Limits};
@@ -46,21 +47,131 @@ pub(super) async fn run_errand<E: Errand + 'static>(
     cancel: &Cancel,
     mut watch: impl FnMut(FleetEvent<'_>),
 ) -> Vec<(HostObservation, E::Found)> {
-    let mut run: Run<E::Found> = Run {
-        results: hosts.iter().map(|_| None).collect(),
+    let all: Vec<usize> = (0..hosts.len()).collect();
+    let work = |place: Workplace| {
+        let host = hosts.get(place.host).map(Arc::clone);
+        let (transport, secrets) = (Arc::clone(&transport), Arc::clone(&secrets));
+        let errand = Arc::clone(&errand);
+        async move {
+            match host {
+                Some(host) => {
+                    let Workplace {
+                        handshakes, clock, ..
+                    } = place;
+                    worker::observe(host, transport, handshakes, clock, secrets, errand).await
+                }
+                None => (broken("there is no such host"), E::Found::default()),
+            }
+        }
+    };
+    let results = dispatch(
+        &all,
+        limits,
+        cancel,
+        Duration::ZERO,
+        work,
+        |why| (broken(why), E::Found::default()),
+        |moment| match moment {
+            Moment::Started { hosts } => watch(FleetEvent::Started { hosts }),
+            Moment::HostStarted { host } => watch(FleetEvent::HostStarted { host }),
+            Moment::HostFinished {
+                host,
+                result: (observation, _),
+            } => watch(FleetEvent::HostFinished { host, observation }),
+            Moment::Draining { running } => watch(FleetEvent::Draining { running }),
+            Moment::Tick { pending } => watch(FleetEvent::Tick { pending }),
+        },
+    )
+    .await;
+    results
+        .into_iter()
+        .map(|result| {
+            result.unwrap_or_else(|| {
+                let observation = HostObservation {
+                    outcome: HostOutcome::Cancelled,
+                    stages: StageTimes::default(),
+                    elapsed: Duration::ZERO,
+                };
+                (observation, E::Found::default())
+            })
+        })
+        .collect()
+}
+
+/// What one host's work is given.
+pub(super) struct Workplace {
+    /// The host's index.
+    pub(super) host: usize,
+    /// Handshakes in flight.
+    pub(super) handshakes: Arc<Semaphore>,
+    /// Knows the stage that the work is in.
+    pub(super) clock: Arc<StageClock>,
+}
+
+/// Something that happened while hosts were worked on.
+pub(super) enum Moment<'a, R> {
+    /// The work begins.
+    Started {
+        /// With that many hosts.
+        hosts: usize,
+    },
+    /// A host got its permit.
+    HostStarted {
+        /// Its index.
+        host: usize,
+    },
+    /// A host's work is over.
+    HostFinished {
+        /// Its index.
+        host: usize,
+        /// What came of it.
+        result: &'a R,
+    },
+    /// The operator asked to stop.
+    Draining {
+        /// Hosts still at work.
+        running: usize,
+    },
+    /// Time passed.
+    Tick {
+        /// The hosts at work, the slowest first.
+        pending: &'a [(usize, HostPhase)],
+    },
+}
+
+/// Works on hosts, so many at a time. Returns a result for each of `queue`, in its order; `None` where
+/// the work was not begun, or did not end before everybody had to leave. Who leaves has `farewell`
+/// for it. A panic becomes the result that `broken` makes of its words.
+pub(super) async fn dispatch<R, W, F>(
+    queue: &[usize],
+    limits: Limits,
+    cancel: &Cancel,
+    farewell: Duration,
+    work: W,
+    broken: impl Fn(&str) -> R,
+    mut watch: impl FnMut(Moment<'_, R>),
+) -> Vec<Option<R>>
+where
+    R: Send + 'static,
+    W: Fn(Workplace) -> F,
+    F: Future<Output = R> + Send + 'static,
+{
+    let mut run: Run<R> = Run {
+        results: HashMap::new(),
         running: Vec::new(),
-        queue: (0..hosts.len()).collect(),
+        queue: queue.iter().copied().collect(),
     };
     let handshakes = Arc::new(Semaphore::new(limits.handshakes));
-    let mut workers: JoinSet<(usize, (HostObservation, E::Found))> = JoinSet::new();
-    let mut ids = std::collections::HashMap::new();
+    let mut workers: JoinSet<(usize, R)> = JoinSet::new();
+    let mut ids = HashMap::new();
     let mut cancelled = cancel.subscribe();
+    let mut leave_by: Option<Instant> = None;
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    watch(FleetEvent::Started { hosts: hosts.len() });
+    watch(Moment::Started { hosts: queue.len() });
     loop {
         while cancel.level() == CancelLevel::Run && run.running.len() < limits.forks {
-            let Some((index, host)) = run.next(hosts) else {
+            let Some(index) = run.queue.pop_front() else {
                 break;
             };
             let clock = Arc::new(StageClock::start(Stage::Dns));
@@ -69,15 +180,12 @@ pub(super) async fn run_errand<E: Errand + 'static>(
                 since: Instant::now(),
                 clock: Arc::clone(&clock),
             });
-            watch(FleetEvent::HostStarted { host: index });
-            let work = worker::observe(
-                host,
-                Arc::clone(&transport),
-                Arc::clone(&handshakes),
+            watch(Moment::HostStarted { host: index });
+            let work = work(Workplace {
+                host: index,
+                handshakes: Arc::clone(&handshakes),
                 clock,
-                Arc::clone(&secrets),
-                Arc::clone(&errand),
-            );
+            });
             let task = workers.spawn(async move { (index, work.await) });
             ids.insert(task.id(), index);
         }
@@ -86,34 +194,43 @@ pub(super) async fn run_errand<E: Errand + 'static>(
         }
         tokio::select! {
             Some(joined) = workers.join_next_with_id() => {
-                let (index, (observation, found)) = match joined {
+                let (index, result) = match joined {
                     Ok((id, done)) => {
                         ids.remove(&id);
                         done
                     }
                     // A panic is a bug of ours, but it is one host's trouble, not the fleet's.
                     Err(error) => match ids.remove(&error.id()) {
-                        Some(index) => (index, (broken(&error.to_string()), E::Found::default())),
+                        Some(index) => (index, broken(&error.to_string())),
                         None => continue,
                     },
                 };
                 run.running.retain(|running| running.host != index);
-                watch(FleetEvent::HostFinished { host: index, observation: &observation });
-                if let Some(place) = run.results.get_mut(index) {
-                    *place = Some((observation, found));
-                }
+                watch(Moment::HostFinished { host: index, result: &result });
+                run.results.insert(index, result);
             }
             Ok(()) = cancelled.changed() => {
                 if cancel.level() == CancelLevel::Leave {
-                    workers.abort_all();
-                    break;
+                    if farewell.is_zero() {
+                        workers.abort_all();
+                        break;
+                    }
+                    leave_by.get_or_insert(Instant::now() + farewell);
+                } else {
+                    watch(Moment::Draining { running: run.running.len() });
                 }
-                watch(FleetEvent::Draining { running: run.running.len() });
             }
-            _ = tick.tick() => watch(FleetEvent::Tick { pending: &run.pending() }),
+            () = sleep_until(leave_by.unwrap_or_else(Instant::now)), if leave_by.is_some() => {
+                workers.abort_all();
+                break;
+            }
+            _ = tick.tick() => watch(Moment::Tick { pending: &run.pending() }),
         }
     }
-    run.finish()
+    queue
+        .iter()
+        .map(|index| run.results.remove(index))
+        .collect()
 }
 
 struct Running {
@@ -122,18 +239,13 @@ struct Running {
     clock: Arc<StageClock>,
 }
 
-struct Run<F> {
-    results: Vec<Option<(HostObservation, F)>>,
+struct Run<R> {
+    results: HashMap<usize, R>,
     running: Vec<Running>,
     queue: VecDeque<usize>,
 }
 
-impl<F: Default> Run<F> {
-    fn next(&mut self, hosts: &[Arc<Host>]) -> Option<(usize, Arc<Host>)> {
-        let index = self.queue.pop_front()?;
-        Some((index, Arc::clone(hosts.get(index)?)))
-    }
-
+impl<R> Run<R> {
     /// The hosts at work, the slowest first.
     fn pending(&self) -> Vec<(usize, HostPhase)> {
         let mut running: Vec<&Running> = self.running.iter().collect();
@@ -141,22 +253,6 @@ impl<F: Default> Run<F> {
         running
             .into_iter()
             .map(|running| (running.host, HostPhase::In(running.clock.current())))
-            .collect()
-    }
-
-    fn finish(self) -> Vec<(HostObservation, F)> {
-        self.results
-            .into_iter()
-            .map(|result| {
-                result.unwrap_or_else(|| {
-                    let observation = HostObservation {
-                        outcome: HostOutcome::Cancelled,
-                        stages: StageTimes::default(),
-                        elapsed: Duration::ZERO,
-                    };
-                    (observation, F::default())
-                })
-            })
             .collect()
     }
 }

@@ -1,6 +1,7 @@
 //! L3: many hosts at once. Knows transports, probes and events; knows nothing of how results are shown.
 
 mod cancel;
+pub mod command;
 mod dispatcher;
 mod http;
 mod limits;

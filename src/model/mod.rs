@@ -1,6 +1,7 @@
 //! L0: plain data that every layer shares. No I/O, no async, no colour, no sentences.
 
 mod check;
+mod command;
 mod event;
 mod expect;
 mod facts;
@@ -20,6 +21,7 @@ mod trust;
 mod wildcard;
 
 pub use check::{CheckRead, CheckSpec, CodeMeaning, Comparison, Condition, Pattern, number};
+pub use command::{CommandEnd, CommandEvent, CommandReport, CommandResult, Kept, Output};
 pub use event::{FleetEvent, HostPhase};
 pub use expect::{Expect, compare_versions};
 pub use facts::{

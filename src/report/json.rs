@@ -1,9 +1,13 @@
 //! The report for programs.
 
+use std::io::{self, Write};
+
 use super::plan_view::PlanReport;
 use super::rollout_view::RolloutReport;
-use super::wire::{WirePlanReport, WireReport, WireRollout, WireRuns};
-use crate::model::{Report, RunSummary, escape_json};
+use super::wire::{
+    WireCommand, WireLastLine, WireLine, WirePlanReport, WireReport, WireRollout, WireRuns,
+};
+use crate::model::{CommandReport, CommandResult, Report, RunSummary, escape_json};
 
 /// Renders a report as one JSON object with sorted keys and a newline at its end.
 ///
@@ -39,6 +43,54 @@ pub fn render_rollout_json(report: &RolloutReport<'_>) -> Result<String, serde_j
 /// None that is known.
 pub fn render_runs_json(runs: &[RunSummary]) -> Result<String, serde_json::Error> {
     pretty(&serde_json::to_value(WireRuns::of(runs))?)
+}
+
+/// Writes what came of a command as one JSON object with sorted keys and a newline at its end
+/// (`clawfleet.run/1`). It is written while it is made, for outputs may be large.
+///
+/// # Errors
+/// It cannot be written, or what was kept cannot be read.
+pub fn write_command_json(out: &mut dyn Write, report: &CommandReport) -> io::Result<()> {
+    let mut escaping = Escaping(&mut *out);
+    serde_json::to_writer_pretty(&mut escaping, &WireCommand::of(report))?;
+    out.write_all(b"\n")
+}
+
+/// Writes what came of a command on one host as a line of JSON (`clawfleet.run-host/1`).
+///
+/// # Errors
+/// It cannot be written, or what was kept cannot be read.
+pub fn write_command_line(out: &mut dyn Write, result: &CommandResult) -> io::Result<()> {
+    let mut escaping = Escaping(&mut *out);
+    serde_json::to_writer(&mut escaping, &WireLine::of(result))?;
+    out.write_all(b"\n")
+}
+
+/// Writes the last line of NDJSON (`clawfleet.run-summary/1`).
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_command_last(out: &mut dyn Write, report: &CommandReport) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &WireLastLine::of(report))?;
+    out.write_all(b"\n")
+}
+
+/// Escapes what a terminal could obey on its way. What is written are whole characters: serde_json writes
+/// pieces of texts.
+struct Escaping<'a>(&'a mut dyn Write);
+
+impl Write for Escaping<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(data) {
+            Ok(text) => self.0.write_all(escape_json(text).as_bytes())?,
+            Err(_) => self.0.write_all(data)?,
+        }
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Renders a value with a newline at its end.
@@ -78,6 +130,30 @@ pub fn rollout_schema() -> Result<String, serde_json::Error> {
 /// None that is known.
 pub fn runs_schema() -> Result<String, serde_json::Error> {
     schema_of::<WireRuns>()
+}
+
+/// Returns the JSON Schema of what came of a command, as [`schema`] does.
+///
+/// # Errors
+/// None that is known.
+pub fn run_schema() -> Result<String, serde_json::Error> {
+    schema_of::<WireCommand<'_>>()
+}
+
+/// Returns the JSON Schema of a host's line of NDJSON, as [`schema`] does.
+///
+/// # Errors
+/// None that is known.
+pub fn run_host_schema() -> Result<String, serde_json::Error> {
+    schema_of::<WireLine<'_>>()
+}
+
+/// Returns the JSON Schema of the last line of NDJSON, as [`schema`] does.
+///
+/// # Errors
+/// None that is known.
+pub fn run_summary_schema() -> Result<String, serde_json::Error> {
+    schema_of::<WireLastLine>()
 }
 
 fn schema_of<T: schemars::JsonSchema>() -> Result<String, serde_json::Error> {

@@ -2,6 +2,7 @@
 //! display listens to events.
 
 mod checks_view;
+mod command_view;
 mod fix_view;
 mod fold;
 mod hosts_view;
@@ -17,12 +18,14 @@ mod wire;
 mod words;
 
 pub use checks_view::{checks_json, checks_table, explain_check};
+pub use command_view::{FoldedView, StreamedLines, write_command};
 pub use fix_view::render_before_after;
 pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_hosts};
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
 pub use json::{
     plan_schema, render_json, render_plan_json, render_rollout_json, render_runs_json,
-    rollout_schema, runs_schema, schema,
+    rollout_schema, run_host_schema, run_schema, run_summary_schema, runs_schema, schema,
+    write_command_json, write_command_last, write_command_line,
 };
 pub use plan_view::{
     PlanGroup, PlanReport, groups as plan_groups, render_group, render_group_details, render_plan,

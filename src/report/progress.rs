@@ -57,6 +57,11 @@ impl Progress {
         }
     }
 
+    /// A host is done whose observation nobody made.
+    pub fn host_done(&mut self) {
+        self.bar.inc(1);
+    }
+
     /// Takes the display away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();

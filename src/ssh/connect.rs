@@ -39,6 +39,7 @@ pub struct SshTransport {
     proxies: ProxyShell,
     pub(super) jumps: Jumps,
     gates: Mutex<HashMap<String, Gate>>,
+    load: Load,
 }
 
 /// A logged-in connection.
@@ -97,7 +98,15 @@ impl SshTransport {
             proxies,
             jumps: Jumps::default(),
             gates: Mutex::default(),
+            load: Load::OneHost,
         }
+    }
+
+    /// Takes more from each host than a probe prints: a command's output of so many bytes.
+    #[must_use]
+    pub fn taking(mut self, bytes: u64) -> Self {
+        self.load = Load::Output(bytes);
+        self
     }
 
     /// Returns what there is to say of the host key files, each thing once.
@@ -364,7 +373,7 @@ impl Transport for SshTransport {
         admission: Admission,
     ) -> Result<SshSession, HostOutcome> {
         let link = self
-            .log_in(&host.ssh, &host.timeouts, &clock, &admission, Load::OneHost)
+            .log_in(&host.ssh, &host.timeouts, &clock, &admission, self.load)
             .await?;
         Ok(SshSession::new(link, admission.jump, clock, host))
     }

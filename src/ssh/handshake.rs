@@ -110,9 +110,10 @@ impl<'a> Handshake<'a> {
             server: server.clone(),
             min_rsa_bits: settings.min_rsa_bits,
             shown: None,
-            // An exchange in mid-connection shows a key that russh lets nobody check. The few
+            // An exchange in mid-connection shows a key that russh lets nobody check. Jumps and long
+            // commands need one; the few
             // seconds of a probe need none, unless somebody sets RekeyLimit.
-            may_rekey: asking.load == Load::ManyHosts || settings.rekey != RekeyLimit::default(),
+            may_rekey: asking.load != Load::OneHost || settings.rekey != RekeyLimit::default(),
             exchanged: false,
             learned: Arc::clone(&self.learned),
             clock: Arc::clone(self.clock),

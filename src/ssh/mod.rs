@@ -13,6 +13,7 @@ mod handler;
 mod handshake;
 mod host_keys;
 mod jump;
+mod live;
 mod local;
 mod negotiate;
 mod patience;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 pub use auth::{AgentSockets, KeyFault, Keyring, LoginPassword, PassphrasePrompt, Passwords, Turn};
 pub use clock::StageClock;
@@ -39,6 +41,7 @@ pub use host_keys::{
     NewEntry, Place, RevokedBy, RevokedKeys, RevokedThing, ServerName, VoucherFault, Vouchers,
     enrol,
 };
+pub use live::{Follower, LiveCommand, LiveTimes, Next, Pipe};
 pub use local::LocalTransport;
 pub use proxy::ProxyShell;
 pub use scan::{Scan, ScannedKey};
@@ -105,6 +108,16 @@ pub trait Session: Send + Sync {
         &self,
         command: Command<'_>,
         deadline: Instant,
+    ) -> impl Future<Output = ExecOutput> + Send;
+
+    /// Runs a command that somebody follows, until it is over, given up, or stopped. The output has the
+    /// beginning of its standard error and how it ended; all else was the follower's.
+    fn follow<F: Follower>(
+        &self,
+        command: LiveCommand<'_>,
+        times: LiveTimes,
+        stop: &CancellationToken,
+        follower: &mut F,
     ) -> impl Future<Output = ExecOutput> + Send;
 
     /// Connects from the host to an address.

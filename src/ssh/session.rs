@@ -8,11 +8,16 @@ use std::time::Duration;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelWriteHalf};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::connect::Link;
-use super::exec::{Command, Conversation, ExecEnd, ExecOutput, Reply, append_capped};
+use super::exec::{Command, Conversation, Dialogue, ExecEnd, ExecOutput, Reply, append_capped};
+use super::live::{Follower, LiveCommand, LiveTimes, Next, Pipe, Timers};
 use super::{ForwardError, LostJump, Session, StageClock, Stream, words};
 use crate::model::{Host, Route, SshSettings, Stage};
+
+/// How much is kept of what a followed command says on standard error before it begins, in bytes.
+const SAID: usize = 16 << 10;
 
 /// A logged-in SSH connection.
 pub struct SshSession {
@@ -62,18 +67,23 @@ impl SshSession {
         }
     }
 
+    /// Starts a command.
+    async fn start(&self, to_host: &ChannelWriteHalf<Msg>, line: &str) -> Result<(), russh::Error> {
+        for (name, value) in &self.environment {
+            to_host
+                .set_env(false, name.as_str(), value.as_str())
+                .await?;
+        }
+        to_host.exec(true, line).await
+    }
+
     /// Starts a command and sends what it may have at once.
     async fn begin(
         &self,
         to_host: &ChannelWriteHalf<Msg>,
         command: &Command<'_>,
     ) -> Result<(), russh::Error> {
-        for (name, value) in &self.environment {
-            to_host
-                .set_env(false, name.as_str(), value.as_str())
-                .await?;
-        }
-        to_host.exec(true, command.line).await?;
+        self.start(to_host, command.line).await?;
         if command.dialogue.is_some() {
             return Ok(());
         }
@@ -92,9 +102,7 @@ async fn send_input(
 /// A command whose output is being read.
 struct Running<'a> {
     command: Command<'a>,
-    conversation: Option<Conversation<'a>>,
-    output: ExecOutput,
-    end: Option<ExecEnd>,
+    heard: Heard<'a>,
 }
 
 impl Running<'_> {
@@ -102,21 +110,25 @@ impl Running<'_> {
         match message {
             ChannelMsg::Data { data } => {
                 let cap = self.command.stdout_cap;
-                if !append_capped(&mut self.output.stdout, &data, cap) {
+                if !append_capped(&mut self.heard.output.stdout, &data, cap) {
                     return Reply::End(ExecEnd::Capped);
                 }
             }
             ChannelMsg::ExtendedData { data, .. } => {
-                append_capped(&mut self.output.stderr, &data, self.command.stderr_cap);
-                if let Some(conversation) = &mut self.conversation {
+                append_capped(
+                    &mut self.heard.output.stderr,
+                    &data,
+                    self.command.stderr_cap,
+                );
+                if let Some(conversation) = &mut self.heard.conversation {
                     return conversation.hear(&data).await;
                 }
             }
             ChannelMsg::ExitStatus { exit_status } => {
-                self.end = Some(ExecEnd::Exited(exit_status));
+                self.heard.end = Some(ExecEnd::Exited(exit_status));
             }
             ChannelMsg::ExitSignal { signal_name, .. } => {
-                self.end = Some(ExecEnd::Signalled(format!("{signal_name:?}")));
+                self.heard.end = Some(ExecEnd::Signalled(format!("{signal_name:?}")));
             }
             ChannelMsg::Failure => {
                 return Reply::End(ExecEnd::Refused(
@@ -127,6 +139,60 @@ impl Running<'_> {
             _ => {}
         }
         Reply::Nothing
+    }
+}
+
+/// What a command said so far, and the dialogue with it.
+struct Heard<'a> {
+    conversation: Option<Conversation<'a>>,
+    output: ExecOutput,
+    end: Option<ExecEnd>,
+}
+
+impl<'a> Heard<'a> {
+    fn new(dialogue: Option<Dialogue<'a>>) -> Self {
+        Self {
+            conversation: dialogue.map(Conversation::new),
+            output: ExecOutput::nothing(ExecEnd::TimedOut),
+            end: None,
+        }
+    }
+
+    /// Takes a message. `Err` has what the dialogue wants sent.
+    async fn hear<F: Follower>(
+        &mut self,
+        message: ChannelMsg,
+        follower: &mut F,
+    ) -> Result<Next, Reply> {
+        match message {
+            ChannelMsg::Data { data } => Ok(follower.hear(Pipe::Out, &data)),
+            ChannelMsg::ExtendedData { data, .. } => {
+                if let Some(conversation) = &mut self.conversation
+                    && !conversation.ready
+                {
+                    append_capped(&mut self.output.stderr, &data, SAID);
+                    match conversation.hear(&data).await {
+                        Reply::Nothing => {}
+                        other => return Err(other),
+                    }
+                } else if self.output.stderr.len() < SAID {
+                    append_capped(&mut self.output.stderr, &data, SAID);
+                }
+                Ok(follower.hear(Pipe::Err, &data))
+            }
+            ChannelMsg::ExitStatus { exit_status } => {
+                self.end = Some(ExecEnd::Exited(exit_status));
+                Ok(Next::Over)
+            }
+            ChannelMsg::ExitSignal { signal_name, .. } => {
+                self.end = Some(ExecEnd::Signalled(format!("{signal_name:?}")));
+                Ok(Next::Over)
+            }
+            ChannelMsg::Failure => Err(Reply::End(ExecEnd::Refused(
+                "the server refused to run a command".into(),
+            ))),
+            _ => Ok(Next::GoOn),
+        }
     }
 
     /// Whether the other user does not run yet.
@@ -163,9 +229,7 @@ impl Session for SshSession {
         let (mut from_host, to_host) = channel.split();
         let mut running = Running {
             command,
-            conversation: command.dialogue.map(Conversation::new),
-            output: ExecOutput::nothing(ExecEnd::TimedOut),
-            end: None,
+            heard: Heard::new(command.dialogue),
         };
         // A question that nobody answers is no reason to wait as long as for a probe.
         let become_by = Instant::now() + self.become_timeout;
@@ -183,13 +247,13 @@ impl Session for SshSession {
                         continue;
                     }
                     message = from_host.wait() => message,
-                    () = sleep_until(become_by), if running.is_asked() => {
+                    () = sleep_until(become_by), if running.heard.is_asked() => {
                         return ExecEnd::TimedOut;
                     }
                 };
                 let reply = match message {
                     None | Some(ChannelMsg::Close) => {
-                        return running.end.take().unwrap_or_else(|| {
+                        return running.heard.end.take().unwrap_or_else(|| {
                             ExecEnd::Lost(self.lost("the channel closed without an exit status"))
                         });
                     }
@@ -208,7 +272,116 @@ impl Session for SshSession {
             }
         };
         let end = timeout_at(deadline, talk).await;
-        running.finish(end.unwrap_or(ExecEnd::TimedOut))
+        running.heard.finish(end.unwrap_or(ExecEnd::TimedOut))
+    }
+
+    async fn follow<F: Follower>(
+        &self,
+        command: LiveCommand<'_>,
+        times: LiveTimes,
+        stop: &CancellationToken,
+        follower: &mut F,
+    ) -> ExecOutput {
+        self.clock.enter(Stage::Channel);
+        let channel = match self.open().await {
+            Ok(channel) => channel,
+            Err(end) => return ExecOutput::nothing(end),
+        };
+        self.clock.enter(match command.dialogue {
+            Some(_) => Stage::Become,
+            None => Stage::Exec,
+        });
+        let (mut from_host, to_host) = channel.split();
+        let mut heard = Heard::new(command.dialogue);
+        let become_by = Instant::now() + self.become_timeout;
+        let mut timers = Timers::new(times, stop);
+        let script = || to_host.data_bytes(command.script.to_vec());
+        let mut writing: Writing<'_> = Box::pin(async {
+            self.start(&to_host, command.line).await?;
+            match command.dialogue {
+                Some(_) => Ok(()),
+                None => script().await,
+            }
+        });
+        let mut busy = true;
+        // Whether there may be more input; it is read when the piece before it is sent.
+        let mut feeding = false;
+        let end = loop {
+            if feeding && !busy {
+                match follower.input() {
+                    Ok(piece) if piece.is_empty() => feeding = false,
+                    Ok(piece) => {
+                        writing = Box::pin(to_host.data_bytes(piece));
+                        busy = true;
+                    }
+                    Err(error) => break ExecEnd::Lost(format!("the input: {error}")),
+                }
+            }
+            let next = tokio::select! {
+                written = &mut writing, if busy => {
+                    busy = false;
+                    if let Err(error) = written {
+                        tracing::debug!(%error, "writing to the channel");
+                        feeding = false;
+                    }
+                    continue;
+                }
+                message = from_host.wait() => match message {
+                    None | Some(ChannelMsg::Close) => {
+                        break heard.end.take().unwrap_or_else(|| {
+                            ExecEnd::Lost(self.lost("the connection ended before the command did"))
+                        });
+                    }
+                    Some(message) => {
+                        timers.heard();
+                        match heard.hear(message, follower).await {
+                        Ok(next) => next,
+                        Err(Reply::End(end)) => break end,
+                        Err(Reply::Password(line)) => {
+                            writing = Box::pin(to_host.data_bytes(line));
+                            busy = true;
+                            continue;
+                        }
+                        Err(Reply::Input) => {
+                            self.clock.enter(Stage::Exec);
+                            writing = Box::pin(script());
+                            busy = true;
+                            continue;
+                        }
+                        Err(Reply::Nothing) => continue,
+                    }
+                    }
+                },
+                () = sleep_until(become_by), if heard.is_asked() => break ExecEnd::TimedOut,
+                () = timers.given_up() => break ExecEnd::TimedOut,
+                () = timers.wanted() => Next::Stop,
+                () = timers.lingered() => {
+                    follower.held();
+                    break heard.end.take().unwrap_or(ExecEnd::Exited(0));
+                }
+            };
+            match next {
+                Next::GoOn => {}
+                Next::Begun => {
+                    self.clock.enter(Stage::Exec);
+                    timers.begun();
+                    feeding = true;
+                }
+                // What it left running may hold its output for ever.
+                Next::Over => timers.over(),
+                Next::Stop => {
+                    if timers.stop() {
+                        feeding = false;
+                        writing = Box::pin(to_host.eof());
+                        busy = true;
+                    }
+                }
+            }
+        };
+        drop(writing);
+        // The host's side of it ends with the channel, also where the connection lives on.
+        let _ = timeout(Duration::from_millis(200), to_host.close()).await;
+        heard.finish(end)
     }
 
     async fn forward(&self, address: &str, port: u16) -> Result<Stream, ForwardError> {

@@ -39,6 +39,8 @@ const PIECES: u32 = 1 << 18;
 pub(super) enum Load {
     /// One host's answers.
     OneHost,
+    /// What a command prints, up to so many bytes.
+    Output(u64),
     /// Connections to other hosts. Each of those is counted by itself, so that one of them that
     /// floods us does not end the others.
     ManyHosts,
@@ -118,15 +120,20 @@ impl Wire {
         if logged_in && self.load == Load::ManyHosts {
             return Ok(());
         }
-        if self.pieces > PIECES {
+        let (limit, when) = match self.load {
+            _ if !logged_in => (BEFORE_LOGIN, " before the login"),
+            Load::Output(bytes) => (AT_ALL.saturating_add(bytes.saturating_mul(2)), ""),
+            Load::OneHost | Load::ManyHosts => (AT_ALL, ""),
+        };
+        // A command may well print byte by byte; it is bounded by what it may print in all.
+        let pieces = match self.load {
+            Load::Output(_) if logged_in => u32::MAX,
+            _ => PIECES,
+        };
+        if self.pieces > pieces {
             let words = "the server sent more packets than any probe takes";
             return Err(io::Error::other(words));
         }
-        let (limit, when) = if logged_in {
-            (AT_ALL, "")
-        } else {
-            (BEFORE_LOGIN, " before the login")
-        };
         if self.received <= limit {
             return Ok(());
         }

@@ -1,5 +1,7 @@
 //! Two versions of a file, compared.
 
+use std::time::Duration;
+
 use similar::{ChangeTag, TextDiff};
 
 use crate::model::DiffLine;
@@ -7,13 +9,18 @@ use crate::model::DiffLine;
 /// Lines around a change that are shown with it.
 const CONTEXT: usize = 3;
 
+/// How long the shortest change is looked for; after that a longer one will do. Hosts write what is compared.
+const LONGEST: Duration = Duration::from_millis(500);
+
 /// Compares two versions of a file, as `diff -u` does. `path` is for its caller's headline: it is not in
 /// the lines, so that the same change of several hosts is the same diff. A file that is not there has no
 /// lines; a last line without its end is said to have none, as `diff` says it.
 pub fn diff(path: &str, before: Option<&str>, after: Option<&str>) -> Vec<DiffLine> {
     let _ = path;
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-    let texts = TextDiff::from_lines(before, after);
+    let texts = TextDiff::configure()
+        .timeout(LONGEST)
+        .diff_lines(before, after);
     let mut lines = Vec::new();
     for hunk in texts.unified_diff().context_radius(CONTEXT).iter_hunks() {
         lines.push(DiffLine::Hunk(hunk.header().to_string()));

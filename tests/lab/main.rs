@@ -17,6 +17,7 @@ mod lab;
 mod logins;
 mod matrix;
 mod rollout;
+mod run;
 mod scenarios;
 mod ssh;
 #[path = "../support/terminal.rs"]

@@ -1,5 +1,6 @@
 //! The JSON shapes that scripts rely on, apart from the types that the program works with.
 
+mod command;
 mod facts;
 mod plan;
 mod rollout;
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 use super::words;
 use crate::model::{Finding, FleetFinding, HostError, HostReport, Report};
+pub(super) use command::{WireCommand, WireLastLine, WireLine};
 use facts::{WireFacts, facts};
 pub(super) use plan::WirePlanReport;
 pub(super) use rollout::{WireRollout, WireRuns};
@@ -71,15 +73,15 @@ struct WireHost {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct WireError {
-    /// `dns`, `tcp`, `banner`, `kex`, `host-key`, `auth`, `channel`, `become`, `exec`, `parse` or
-    /// `deadline`.
-    stage: &'static str,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
     /// How long that stage had lasted, in ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    message: String,
+    /// `dns`, `tcp`, `banner`, `kex`, `host-key`, `auth`, `channel`, `become`, `exec`, `parse` or
+    /// `deadline`.
+    stage: &'static str,
     /// The jump host that failed, where it was not the host itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     via: Option<String>,

@@ -1,0 +1,179 @@
+# shellcheck shell=sh disable=SC2154,SC2317
+# Runs a command, and ends it with all that it started when its time is over or nobody is there any more.
+# Standard input carries this script, then clawfleet_size bytes for the command (none: -1), and stays open:
+# its end is the word to stop, and comes by itself when the connection is gone.
+# The controller sets before it: clawfleet_cookie (in the command's environment, by which it is found again),
+# clawfleet_limit and clawfleet_grace (seconds), clawfleet_size, clawfleet_body (a script, if one is run), and
+# the functions clawfleet_environment and clawfleet_command.
+
+clawfleet_main() {
+    # No traps here: what is begun below would have them until it forgets them, and lose a signal of that time.
+    exec 3<&0 </dev/null
+    clawfleet_guard 3<&- >/dev/null 2>&1 &
+    clawfleet_guarded=$!
+    clawfleet_go
+    # What a shell says of a child that was killed is no output of the command.
+    exec 5>&2 2>/dev/null
+    if [ "$clawfleet_size" -ge 0 ]; then
+        clawfleet_feed 5>&- | clawfleet_fed
+        clawfleet_code=$?
+    else
+        clawfleet_line >/dev/null 5>&- &
+        clawfleet_open=$!
+        (clawfleet_command) </dev/null
+        clawfleet_code=$?
+        kill -TERM "$clawfleet_open" 2>/dev/null
+    fi
+    # It goes at once, unless it has begun to end things.
+    kill -TERM "$clawfleet_guarded" 2>/dev/null
+    wait "$clawfleet_guarded" 2>/dev/null
+    clawfleet_ended=$?
+    exec 2>&5
+    case $clawfleet_ended in
+    1) clawfleet_end timeout "$clawfleet_code" ;;
+    2) clawfleet_end stopped "$clawfleet_code" ;;
+    3) clawfleet_end unended "$clawfleet_code" ;;
+    *) clawfleet_end exit "$clawfleet_code" ;;
+    esac
+    exit "$clawfleet_code"
+}
+
+# Waits for the end of standard input where nothing is to be read from it.
+clawfleet_line() {
+    while IFS= read -r _ <&3; do :; done
+    kill -USR1 "$clawfleet_guarded"
+}
+
+# The same behind the input of a command. It says first who it is.
+clawfleet_feed() {
+    exec sh -c 'echo "$$"
+        trap "" PIPE
+        trap "[ -z \"\${!:-}\" ] || kill -KILL \"\$!\"; exit 0" TERM
+        [ "$1" -eq 0 ] || head -c "$1" <&3
+        exec >/dev/null
+        cat <&3 &
+        wait "$!"
+        kill -USR1 "$2"' sh "$clawfleet_size" "$clawfleet_guarded"
+}
+
+clawfleet_fed() {
+    IFS= read -r clawfleet_open
+    (clawfleet_command)
+    clawfleet_code=$?
+    kill -TERM "$clawfleet_open" 2>/dev/null
+    return "$clawfleet_code"
+}
+
+# Becomes the command, in a session of its own.
+clawfleet_launch() {
+    exec 2>&5 3<&- 5>&-
+    CLAWFLEET_RUN=$clawfleet_cookie
+    export CLAWFLEET_RUN
+    clawfleet_environment
+    if command -v setsid >/dev/null 2>&1; then
+        exec setsid sh -c 'exec "$@"' sh "$@"
+    fi
+    exec "$@"
+}
+
+# Becomes an interpreter that reads a script from descriptor 9, so that its standard input stays its own and
+# nothing is written on the host.
+clawfleet_launch_script() {
+    exec 8<&0
+    printf '%s' "$clawfleet_body" 5>&- | {
+        exec 9<&0 <&8 8<&-
+        clawfleet_launch "$@"
+    }
+}
+
+# Waits until the time is over (its answer is 1) or nobody is there any more (2), and then ends the command.
+# Answers 3 where something of it is left.
+clawfleet_guard() {
+    clawfleet_why=1
+    trap '[ -z "${!:-}" ] || kill -KILL "$!"; exit 0' TERM
+    trap 'clawfleet_why=2; [ -z "${!:-}" ] || kill -KILL "$!"' USR1
+    sleep "$clawfleet_limit" &
+    while kill -0 "$!"; do
+        wait "$!"
+        clawfleet_slept=$?
+        [ "$clawfleet_why" -eq 1 ] && [ "$clawfleet_slept" -eq 0 ] && break
+        [ "$clawfleet_why" -eq 2 ] && break
+    done
+    trap '' TERM USR1
+    clawfleet_end_all || exit 3
+    exit "$clawfleet_why"
+}
+
+clawfleet_end_all() {
+    clawfleet_find
+    clawfleet_signal TERM
+    clawfleet_signal CONT
+    clawfleet_waits=$((clawfleet_grace * 5))
+    while [ "$clawfleet_waits" -gt 0 ]; do
+        sleep 0.2 || sleep 1
+        clawfleet_find
+        [ -n "$clawfleet_found" ] || return 0
+        clawfleet_waits=$((clawfleet_waits - 1))
+    done
+    # What is started meanwhile is found the next time.
+    for _ in 1 2 3 4 5 6 7 8; do
+        clawfleet_signal KILL
+        sleep 0.2 || sleep 1
+        clawfleet_find
+        [ -n "$clawfleet_found" ] || return 0
+    done
+    return 1
+}
+
+clawfleet_signal() {
+    # shellcheck disable=SC2086
+    [ -z "$clawfleet_found" ] || kill -"$1" $clawfleet_found
+}
+
+# Prints the environments that hold the cookie. Not every grep reads past a NUL, and not every one has -z.
+clawfleet_holders() {
+    if printf 'a\0b=\0' | grep -qzF 'b='; then
+        grep -lzF "CLAWFLEET_RUN=$clawfleet_cookie" /proc/[0-9]*/environ
+        return
+    fi
+    for clawfleet_file in /proc/[0-9]*/environ; do
+        tr '\0' '\n' <"$clawfleet_file" | grep -qF "CLAWFLEET_RUN=$clawfleet_cookie" && echo "$clawfleet_file"
+    done
+}
+
+# Finds what the command has started and still runs: whoever has its cookie, is in a session with one that
+# has, or descends from one. So neither a second fork nor a session of one's own hides it, nor a program
+# that took another user's rights and cannot be looked into.
+clawfleet_find() {
+    clawfleet_found=$(
+        {
+            cat /proc/[0-9]*/stat
+            echo '='
+            clawfleet_holders
+        } 2>/dev/null | awk -v self="$$" '
+            !paths && /^[0-9]+ \(.*\) [A-Za-z] / {
+                pid = $1
+                sub(/^.*\) /, "")
+                if ($1 == "Z" || $1 == "X") next
+                parent[pid] = $2
+                session[pid] = $4
+            }
+            $0 == "=" { paths = 1 }
+            paths && /^\/proc\// { split($0, part, "/"); if (part[3] in parent) marked[part[3]] = 1 }
+            END {
+                do {
+                    more = 0
+                    for (pid in marked) if (session[pid] != session[self]) sessions[session[pid]] = 1
+                    for (pid in parent) {
+                        if (pid in marked) continue
+                        # What this script itself began is in its own session.
+                        if (parent[pid] == self && session[pid] != session[self]) { marked[pid] = 1; more = 1 }
+                        if (session[pid] in sessions || parent[pid] in marked) { marked[pid] = 1; more = 1 }
+                    }
+                } while (more)
+                for (pid in marked) printf "%s ", pid
+            }'
+    )
+}
+
+clawfleet_main
