@@ -10,11 +10,14 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::ground::{Ground, Hosts};
 use super::harden;
+use super::outside;
 use super::rollout::{self, Draft};
 use crate::diagnose;
 use crate::fleet;
 use crate::fleet::rollout::Planning;
-use crate::model::{Class, Facts, Host, HostReport, Planned, Purpose, RestartWhen, RolloutEnd};
+use crate::model::{
+    Class, Facts, Host, HostReport, Planned, Purpose, RestartWhen, RolloutEnd, TransportKind,
+};
 use crate::planner::{Keep, Mending, Restarting};
 use crate::report::render_before_after;
 use crate::rollout::{Survey, SurveyTarget};
@@ -41,6 +44,10 @@ pub(super) fn run(context: &Context, args: &FixArgs) -> Result<Exit, CliError> {
 
 pub(super) fn restart(context: &Context, args: &RestartArgs) -> Result<Exit, CliError> {
     let hosts = Hosts::select(context, &args.selectors, rollout::reach(&args.rollout))?;
+    let here = |host: &Arc<Host>| host.transport == TransportKind::Local;
+    if hosts.hosts.iter().any(here) && !args.rollout.check {
+        outside::leave_the_unit(context);
+    }
     mend(
         context,
         hosts,

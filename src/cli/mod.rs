@@ -22,6 +22,7 @@ mod inventory;
 mod journal;
 mod machine;
 mod out_dir;
+mod outside;
 mod plan_views;
 mod rollback;
 mod rollout;

@@ -2,7 +2,7 @@
 
 use super::{held, refused, standing};
 use crate::model::{
-    Act, Facts, FileChange, Host, Plan, Planned, Remedy, RestartWhen, Standing, UnitPlan,
+    Act, Facts, FileChange, Host, Plan, Planned, Remedy, RestartWhen, Standing, UnitOwner, UnitPlan,
 };
 use crate::rollout::{Beside, Survey, SurveyTarget};
 use crate::unit::{self, InForce};
@@ -26,9 +26,14 @@ impl Reversal {
         // Backwards: what was done last is taken back first.
         let mut units: Vec<&UnitPlan> = self.units(host).collect();
         units.reverse();
+        let acts = units.iter().flat_map(|unit| {
+            let acts = unit.remedy.iter().flat_map(|remedy| &remedy.acts);
+            acts.map(|act| Err(self.by_hand(unit, act)))
+        });
+        let acts: Vec<Result<SurveyTarget, Planned>> = acts.collect();
         units
-            .into_iter()
-            .flat_map(|unit| unit.files.iter().rev().map(move |file| (unit, file)))
+            .iter()
+            .flat_map(|unit| unit.files.iter().rev().map(move |file| (*unit, file)))
             .map(|(unit, file)| {
                 let text = file.before.as_ref().map(|before| before.text.clone());
                 let after = file.after.as_ref().map(|after| after.text.as_str());
@@ -43,7 +48,40 @@ impl Reversal {
                     beside: Beside::default(),
                 })
             })
+            .chain(acts)
             .collect()
+    }
+
+    /// What a fix did beside files is taken back by hand: the commands are said.
+    fn by_hand(&self, unit: &UnitPlan, act: &Act) -> Planned {
+        let hint = match act {
+            Act::EndProcess(_) => "a process that was ended does not come back".to_owned(),
+            Act::Linger { user, .. } => format!("loginctl disable-linger {user}"),
+            Act::Mode { path, before, .. } => format!("chmod {before:o} {path}"),
+            Act::Retire {
+                unit: name,
+                owner,
+                path,
+                ..
+            } => {
+                let file = path.rsplit('/').next().unwrap_or_default();
+                let (aside, manager) = match owner {
+                    UnitOwner::System => ("/var/lib/clawfleet/aside", "systemctl"),
+                    UnitOwner::User { .. } => {
+                        ("~/.local/state/clawfleet/aside", "systemctl --user")
+                    }
+                };
+                format!(
+                    "mv {aside}/{}-{file} {path} && {manager} daemon-reload && {manager} enable --now {name}",
+                    self.plan.run
+                )
+            }
+        };
+        refused(
+            Some(&unit.unit),
+            format!("a rollback does not take this back: {act}"),
+            Some(&hint),
+        )
     }
 
     /// Plans for one unit.

@@ -386,3 +386,79 @@ proptest! {
         }
     }
 }
+
+/// Up to the first verification, at 2 s.
+fn applied(terms: Terms) -> Way {
+    let mut way = Way::new(terms);
+    let at = Duration::from_secs;
+    way.step(Input::Begin, at(0));
+    way.step(Input::Answer(Answer::Prepared), at(1));
+    let action = way.step(Input::Answer(Answer::Applied), at(2));
+    assert_eq!(action, Action::Do(RolloutStep::Verify));
+    way
+}
+
+/// What a look says at a time, and what follows; pauses pass.
+fn looked(way: &mut Way, health: Health, second: u64) -> Action {
+    let now = Duration::from_secs(second);
+    match way.step(Input::Answer(Answer::Seen(health)), now) {
+        Action::Wait(_) => way.step(Input::Waited, now),
+        other => other,
+    }
+}
+
+fn well() -> Health {
+    Health::Well { generation: (5, 0) }
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_no_failure() {
+    let mut way = applied(terms(true));
+    let again = Action::Do(RolloutStep::Verify);
+    assert_eq!(looked(&mut way, well(), 3), again);
+    assert_eq!(looked(&mut way, Health::Unseen("slow".into()), 6), again);
+    assert_eq!(
+        looked(&mut way, well(), 14),
+        Action::Do(RolloutStep::Disarm)
+    );
+    // For ever it may not be so.
+    let mut way = applied(terms(true));
+    assert_eq!(looked(&mut way, Health::Unseen("slow".into()), 30), again);
+    let undo = Action::Do(RolloutStep::Undo);
+    assert_eq!(looked(&mut way, Health::Unseen("slow".into()), 60), undo);
+    // Once well, it has to stay so.
+    let mut way = applied(terms(true));
+    assert_eq!(looked(&mut way, well(), 3), again);
+    assert_eq!(looked(&mut way, Health::NotYet("gone".into()), 6), undo);
+}
+
+#[test]
+fn an_old_process_has_its_own_time_to_end() {
+    let long = Terms {
+        stop_within: Duration::from_secs(300),
+        ..terms(true)
+    };
+    assert_eq!(
+        long.armed_for(),
+        Some(UNDO_AFTER + Duration::from_secs(300))
+    );
+    let again = Action::Do(RolloutStep::Verify);
+    let undo = Action::Do(RolloutStep::Undo);
+    let stopping = || Health::Stopping("its old process has not ended yet".into());
+    let mut way = applied(long);
+    assert_eq!(looked(&mut way, stopping(), 100), again);
+    // From then on it has the usual time to become well.
+    assert_eq!(
+        looked(&mut way, Health::NotYet("starting".into()), 130),
+        again
+    );
+    assert_eq!(
+        looked(&mut way, Health::NotYet("starting".into()), 145),
+        undo
+    );
+    let mut way = applied(long);
+    assert_eq!(looked(&mut way, stopping(), 345), undo);
+    let mut way = applied(terms(true));
+    assert_eq!(looked(&mut way, stopping(), 30), again);
+    assert_eq!(looked(&mut way, stopping(), 43), undo);
+}
