@@ -139,11 +139,8 @@ unlock() {
     if [ "$(cat "$base/lock/run" 2>/dev/null)" = "$RUN" ]; then drop_lock; fi
 }
 
-# By a rename, so that half of a lock is never seen.
-drop_lock() {
-    mv -T "$base/lock" "$base/.lock.gone.$$" 2>/dev/null
-    rm -rf "$base/.lock.gone.$$"
-}
+# By a rename to the run's own directory: half of a lock is never seen, and a loss of power leaves nothing beside it.
+drop_lock() { mv -T "$base/lock" "$dir/lock" 2>/dev/null || rm -rf "$base/lock"; }
 
 # A run lives while its script runs, or its undo waits.
 is_alive() { # RUN

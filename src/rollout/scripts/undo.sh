@@ -141,8 +141,7 @@ run_again() {
 
 release() {
     [ "$(cat "$base/lock/run" 2>/dev/null)" = "$RUN" ] || return 0
-    mv -T "$base/lock" "$base/.lock.gone.$$" 2>/dev/null
-    rm -rf "$base/.lock.gone.$$"
+    mv -T "$base/lock" "$dir/lock" 2>/dev/null || rm -rf "$base/lock"
 }
 
 # It was decided that the files stay, and the host went down before everything was disarmed: finish that.
