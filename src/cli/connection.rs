@@ -126,10 +126,13 @@ fn secret_names(inventory: &Inventory) -> BTreeSet<String> {
         ];
         tokens.chain(passwords).flatten().collect::<Vec<_>>()
     });
+    let channels = inventory.channels.iter();
+    let of_channels = channels.flat_map(|channel| channel.target.secrets());
     sources
+        .chain(of_channels.map(|(_, source)| source))
         .filter_map(|source| match source {
             SecretSource::Env(name) => Some(name.clone()),
-            SecretSource::Command(_) | SecretSource::Asked(_) => None,
+            SecretSource::File(_) | SecretSource::Command(_) | SecretSource::Asked(_) => None,
         })
         .collect()
 }

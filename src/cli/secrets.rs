@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::inventory::{Inventory, InventoryError};
-use crate::model::{Host, Secret, SecretSource, Secrets};
+use crate::model::{ChannelSpec, Host, Secret, SecretSource, Secrets};
 
 /// A password store may ask its user for something first.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -43,6 +43,13 @@ impl Kind {
             Self::Token => "token",
             Self::Password => "password",
             Self::BecomePassword => "become_password",
+        }
+    }
+
+    fn check(self) -> Check {
+        match self {
+            Self::Token => checked_token,
+            Self::Password | Self::BecomePassword => checked_password,
         }
     }
 
@@ -81,7 +88,8 @@ pub(super) fn load(
                 if secrets.contains_key(source) {
                     continue;
                 }
-                let secret = get(source, kind, LIMIT).map_err(|fault| InventoryError {
+                let fetched = get(source, kind.what(), kind.check(), LIMIT);
+                let secret = fetched.map_err(|fault| InventoryError {
                     file: file.to_owned(),
                     at: inventory
                         .settings(*index)
@@ -98,6 +106,34 @@ pub(super) fn load(
     Ok(secrets)
 }
 
+/// Gets every secret of a channel that alerts go to, each distinct source once.
+///
+/// # Errors
+/// The first that cannot be had, with the line of the inventory where the channel stands.
+pub(super) fn load_channel(
+    spec: &ChannelSpec,
+    secrets: &mut Secrets,
+    file: &str,
+) -> Result<(), InventoryError> {
+    for (key, source) in spec.target.secrets() {
+        if secrets.contains_key(source) {
+            continue;
+        }
+        let check: Check = match key {
+            "url" | "token" => checked_token,
+            _ => checked_password,
+        };
+        let secret = get(source, key, check, LIMIT).map_err(|fault| InventoryError {
+            file: file.to_owned(),
+            at: Some((spec.line, 1)),
+            message: format!("the {key} of channel `{}`: {}", spec.name, fault.what),
+            hint: Some(fault.helps),
+        })?;
+        secrets.insert(source.clone(), secret);
+    }
+    Ok(())
+}
+
 /// Why a secret could not be had, and what helps.
 #[derive(Debug)]
 struct Fault {
@@ -105,20 +141,20 @@ struct Fault {
     helps: String,
 }
 
-fn get(source: &SecretSource, kind: Kind, limit: Duration) -> Result<Secret, Fault> {
-    let checked = |text: &str| match kind {
-        Kind::Token => checked_token(text),
-        Kind::Password | Kind::BecomePassword => checked_password(text),
-    };
+/// Says whether a text can be the secret that is wanted.
+type Check = fn(&str) -> Result<Secret, &'static str>;
+
+fn get(
+    source: &SecretSource,
+    what: &str,
+    checked: Check,
+    limit: Duration,
+) -> Result<Secret, Fault> {
     match source {
         SecretSource::Asked(what) => ask(what),
         SecretSource::Env(name) => {
-            let helps = || {
-                format!(
-                    "set it before the run, e.g. `export {name}=…`, or remove `{}`",
-                    kind.what()
-                )
-            };
+            let helps =
+                || format!("set it before the run, e.g. `export {name}=…`, or remove `{what}`");
             match std::env::var_os(name) {
                 None => Err(Fault {
                     what: format!("the environment variable {name} is not set"),
@@ -133,6 +169,16 @@ fn get(source: &SecretSource, kind: Kind, limit: Duration) -> Result<Secret, Fau
                 }
             }
         }
+        SecretSource::File(path) => {
+            let fault = |what: String| Fault {
+                what: format!("the file {path} {what}"),
+                helps: "it must hold the secret, and nothing else, and be readable by you alone: \
+                        chmod 600"
+                    .to_owned(),
+            };
+            let text = read_file(path).map_err(fault)?;
+            checked(&text).map_err(|why| fault(why.to_owned()))
+        }
         SecretSource::Command(command) => {
             let fault = |what: String| Fault {
                 what: format!("the command `{command}` {what}"),
@@ -144,6 +190,33 @@ fn get(source: &SecretSource, kind: Kind, limit: Duration) -> Result<Secret, Fau
             checked(&output).map_err(|why| fault(format!("succeeded, and its output {why}")))
         }
     }
+}
+
+/// Reads a secret's file. One that every user of this machine can read holds no secret; a group
+/// may: that is how service managers hand secrets over.
+fn read_file(path: &str) -> Result<String, String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => std::path::Path::new(&home).join(rest),
+        _ => std::path::PathBuf::from(path),
+    };
+    // Looked at before it is opened: to open a pipe may take for ever.
+    let seen = std::fs::metadata(&place).map_err(|error| super::beside::why(&error))?;
+    if !seen.is_file() {
+        return Err("is no regular file".to_owned());
+    }
+    if seen.permissions().mode() & 0o007 != 0 {
+        return Err("can be read or written by every user of this machine".to_owned());
+    }
+    let file = std::fs::File::open(&place).map_err(|error| super::beside::why(&error))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_OUTPUT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| super::beside::why(&error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_OUTPUT) {
+        return Err(format!("is larger than {} KiB", MAX_OUTPUT >> 10));
+    }
+    String::from_utf8(bytes).map_err(|_| "holds bytes that are no text".to_owned())
 }
 
 /// A token is one printable word: anything else would fail on every host, or be somebody's error.
@@ -181,7 +254,7 @@ fn ask(what: &str) -> Result<Secret, Fault> {
     let fault = |what: String| {
         Fault {
         what,
-        helps: "run it on a terminal, or name a source in the inventory: `{env: NAME}` or `{command: \"…\"}`"
+        helps: "run it on a terminal, or name a source in the inventory: `{env: NAME}`, `{file: /PATH}` or `{command: \"…\"}`"
             .to_owned(),
     }
     };
@@ -244,9 +317,32 @@ mod tests {
     fn of(command: &str) -> Result<Secret, Fault> {
         get(
             &SecretSource::Command(command.to_owned()),
-            Kind::Token,
+            "token",
+            checked_token,
             Duration::from_secs(5),
         )
+    }
+
+    #[test]
+    fn a_file_that_is_the_owners_alone_holds_the_secret() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        let source = SecretSource::File(path.display().to_string());
+        let get = || get(&source, "secret", checked_token, LIMIT);
+        assert!(get().unwrap_err().what.contains("no such file"));
+        std::fs::write(&path, "s3cret\n").unwrap();
+        let mode = |mode| {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&path, permissions).unwrap();
+        };
+        mode(0o644);
+        let fault = get().unwrap_err();
+        assert!(fault.what.contains("every user") && fault.helps.contains("chmod 600"));
+        mode(0o640);
+        assert_eq!(get().unwrap().expose(), "s3cret");
+        std::fs::write(&path, "a".repeat(20_000)).unwrap();
+        assert!(get().unwrap_err().what.contains("larger than 16 KiB"));
     }
 
     #[test]
@@ -278,14 +374,14 @@ mod tests {
     #[test]
     fn a_command_that_never_ends_is_ended() {
         let source = SecretSource::Command("exec sleep 1000".to_owned());
-        let fault = get(&source, Kind::Token, Duration::from_secs(1)).unwrap_err();
+        let fault = get(&source, "token", checked_token, Duration::from_secs(1)).unwrap_err();
         assert!(fault.what.contains("within 1 s"), "{fault:?}");
     }
 
     #[test]
     fn a_variable_that_is_not_set_is_told_by_its_name() {
         let source = SecretSource::Env("CLAWFLEET_NO_SUCH_TOKEN".to_owned());
-        let fault = get(&source, Kind::Token, LIMIT).unwrap_err();
+        let fault = get(&source, "token", checked_token, LIMIT).unwrap_err();
         assert!(fault.what.contains("CLAWFLEET_NO_SUCH_TOKEN is not set"));
         assert!(fault.helps.contains("export CLAWFLEET_NO_SUCH_TOKEN="));
     }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
 
+use super::raw_channel::RawChannel;
 use crate::model::SecretSource;
 
 /// The file.
@@ -18,6 +19,9 @@ pub(super) struct RawInventory {
     pub(super) groups: Pairs<Option<RawScope>>,
     pub(super) hosts: Pairs<Option<RawScope>>,
     pub(super) checks: Pairs<Option<RawCheck>>,
+    /// What the operator calls the fleet.
+    pub(super) fleet: Option<Spanned<String>>,
+    pub(super) notify: Pairs<Option<RawChannel>>,
 }
 
 /// One place that settings stand in: the defaults, a group, or a host.
@@ -362,7 +366,7 @@ impl<'de> Deserialize<'de> for RawToken {
         let wrong = || {
             de::Error::custom(
                 "a secret does not stand in the inventory; name where it is to be had: \
-                 `{env: NAME}` or `{command: \"…\"}`",
+                 `{env: NAME}`, `{file: /PATH}` or `{command: \"…\"}`",
             )
         };
         let mut fields = match serde_json::Value::deserialize(deserializer)? {
@@ -376,6 +380,12 @@ impl<'de> Deserialize<'de> for RawToken {
                     "env" if text.chars().all(name) => Ok(Self(SecretSource::Env(text))),
                     "env" => Err(de::Error::custom(
                         "`env` wants the name of an environment variable, e.g. OPENCLAW_TOKEN",
+                    )),
+                    "file" if text.starts_with('/') || text.starts_with("~/") => {
+                        Ok(Self(SecretSource::File(text)))
+                    }
+                    "file" => Err(de::Error::custom(
+                        "`file` wants an absolute path, or one that begins with ~/",
                     )),
                     "command" if !text.contains('\0') => Ok(Self(SecretSource::Command(text))),
                     _ => Err(wrong()),

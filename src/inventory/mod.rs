@@ -9,6 +9,8 @@ mod expect;
 mod file;
 mod groups;
 mod host;
+mod notify;
+mod raw_channel;
 mod resolve;
 mod select;
 mod services;

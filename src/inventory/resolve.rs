@@ -9,10 +9,11 @@ use super::checks;
 use super::error::{InventoryError, did_you_mean};
 use super::expect;
 use super::file::{RawInventory, RawScope};
+use super::notify;
 use super::services;
 use super::settings::{Layer, Origin, Setting, SettingValue, built_in, settings_of};
 use crate::model::nodeset::expand;
-use crate::model::{CheckSpec, Host};
+use crate::model::{ChannelSpec, CheckSpec, Host};
 
 /// The largest fleet of one inventory. A few bytes of node set can stand for millions of hosts.
 const MAX_HOSTS: usize = 20_000;
@@ -26,6 +27,10 @@ pub struct Inventory {
     pub groups: BTreeMap<String, BTreeSet<usize>>,
     /// The operator's own checks, by name, each with its hosts by index.
     pub checks: Vec<(Arc<CheckSpec>, Vec<usize>)>,
+    /// What the operator calls the fleet, if it is called anything.
+    pub fleet: Option<String>,
+    /// Where alerts go, in the file's order.
+    pub channels: Vec<ChannelSpec>,
     /// What the file sets for each host; built-in values are the same for all.
     origins: Vec<BTreeMap<String, (SettingValue, Origin)>>,
 }
@@ -90,6 +95,7 @@ pub fn parse_with(
     let raw: RawInventory = read(text, file)?;
     let mut inventory = Resolver { file, home }.resolve(&raw)?;
     checks::attach(&mut inventory, &raw.checks, file, beside)?;
+    notify::attach(&mut inventory, &raw, file, home)?;
     Ok(inventory)
 }
 
@@ -228,6 +234,8 @@ impl Resolver<'_> {
                 .map(|(name, group)| (name.clone(), group.members.clone()))
                 .collect(),
             checks: Vec::new(),
+            fleet: None,
+            channels: Vec::new(),
             origins: Vec::with_capacity(entries.len()),
         };
         for (index, entry) in entries.iter().enumerate() {

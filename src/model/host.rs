@@ -97,6 +97,9 @@ pub enum TlsWanted {
 pub enum SecretSource {
     /// An environment variable of the controller.
     Env(String),
+    /// A file of the controller that holds the secret and nothing else. An absolute path, or one
+    /// that begins with `~/`.
+    File(String),
     /// A shell command on the controller, whose output is the secret.
     Command(String),
     /// The operator, who is asked once before the run; the text says for what.
@@ -107,6 +110,7 @@ impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Env(name) => write!(f, "env {name}"),
+            Self::File(path) => write!(f, "file {path}"),
             Self::Command(command) => write!(f, "command {command}"),
             Self::Asked(what) => write!(f, "asked for: {what}"),
         }

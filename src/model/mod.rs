@@ -1,5 +1,7 @@
 //! L0: plain data that every layer shares. No I/O, no async, no colour, no sentences.
 
+mod alert;
+mod channel;
 mod check;
 mod command;
 mod event;
@@ -18,8 +20,11 @@ mod run;
 mod ssh;
 mod text;
 mod trust;
+mod web;
 mod wildcard;
 
+pub use alert::{Alert, AlertCounts, AlertKind, Incident, MAX_COMMAND, MAX_EVIDENCE, MAX_LINE};
+pub use channel::{Address, AlertFilter, ChannelSpec, MailSpec, MailTls, Target};
 pub use check::{CheckRead, CheckSpec, CodeMeaning, Comparison, Condition, Pattern, number};
 pub use command::{CommandEnd, CommandEvent, CommandReport, CommandResult, Kept, Output};
 pub use event::{FleetEvent, HostPhase};
@@ -56,4 +61,5 @@ pub use trust::{
     Agreement, Claim, KeyGroup, KeyKind, KeyStanding, OldKey, Says, ShownKey, Voice,
     compare_claims, group_keys,
 };
+pub use web::{WebAddress, is_loopback};
 pub use wildcard::{ListMatch, matches_list, matches_pattern};
