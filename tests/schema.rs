@@ -25,6 +25,11 @@ fn the_schema_is_up_to_date() {
 }
 
 #[test]
+fn the_schema_of_alerts_is_up_to_date() {
+    is_up_to_date("alert", &clawfleet::notify::alert_schema().unwrap());
+}
+
+#[test]
 fn the_schemas_of_plans_and_rollouts_are_up_to_date() {
     is_up_to_date("plan-report", &plan_schema().unwrap());
     is_up_to_date("rollout", &rollout_schema().unwrap());

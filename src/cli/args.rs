@@ -91,6 +91,9 @@ pub(super) enum Command {
     /// Enrol the keys of hosts
     #[command(subcommand)]
     Hosts(HostsCommand),
+    /// Try and list the channels that alerts go to
+    #[command(subcommand)]
+    Notify(super::args_notify::NotifyCommand),
     /// Say what a class of finding means; without a class, list them
     Explain(ExplainArgs),
 }

@@ -117,7 +117,7 @@ pub(super) fn proxy_shell(context: &Context, inventory: &Inventory) -> ProxyShel
 
 /// Returns the environment variables that the inventory names as holding a secret. They are for
 /// clawfleet alone: no host and no proxy command gets them.
-fn secret_names(inventory: &Inventory) -> BTreeSet<String> {
+pub(super) fn secret_names(inventory: &Inventory) -> BTreeSet<String> {
     let sources = inventory.hosts.iter().flat_map(|host| {
         let tokens = host.services().map(|service| service.token.as_ref());
         let passwords = [

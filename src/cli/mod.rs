@@ -1,6 +1,7 @@
 //! L5: arguments, environment, exit codes. The only layer that reads the environment.
 
 mod args;
+mod args_notify;
 mod args_run;
 mod beside;
 mod between;
@@ -21,6 +22,7 @@ mod hosts;
 mod inventory;
 mod journal;
 mod machine;
+mod notify;
 mod out_dir;
 mod outside;
 mod plan_views;
@@ -73,6 +75,7 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Command::History(history) => history::run(&context, history),
         Command::Inventory(inventory) => inventory::run(&context, inventory),
         Command::Hosts(hosts) => hosts::run(&context, hosts),
+        Command::Notify(command) => notify::run(&context, command),
         Command::Explain(explain) => explain::run(&context, explain),
     };
     match result {

@@ -36,3 +36,4 @@ pub use rollout_view::{RolloutLines, RolloutReport, render_rollout, render_runs}
 pub use style::Style;
 pub use table::{View, render_table};
 pub use text::{sanitize, shorten};
+pub use words::{FindingWords, finding_words};

@@ -13,6 +13,33 @@ use crate::model::{Finding, HostReport, Subject, UnitScope};
 /// How long the name of what a finding is about may be, in characters.
 const LONGEST_SUBJECT: usize = 300;
 
+/// A finding in words, for what is told elsewhere than in the table: every text is printable and
+/// short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FindingWords {
+    /// What it is, in one line.
+    pub title: String,
+    /// What it is about; empty for the host as a whole.
+    pub subject: String,
+    /// What shows it, a line each.
+    pub evidence: Vec<String>,
+    /// A command for this host, or a sentence.
+    pub remedy: Option<String>,
+}
+
+/// Puts a finding of a host into words.
+pub fn finding_words(finding: &Finding, host: &HostReport) -> FindingWords {
+    FindingWords {
+        title: title(finding, host),
+        subject: match &finding.subject {
+            Subject::Host => String::new(),
+            other => subject(other),
+        },
+        evidence: finding.evidence.iter().map(evidence).collect(),
+        remedy: remedy(finding, host),
+    }
+}
+
 /// Says a finding's class in one line: of the operator's own checks, the first of what they say.
 pub(super) fn title(finding: &Finding, host: &HostReport) -> String {
     let own = host
