@@ -36,7 +36,7 @@ fn a_channel_that_cannot_be_read_is_refused_where_it_stands() {
         ),
         (
             "  c: {type: slack, chat: 5, url: {env: U}}",
-            "4:28",
+            "4:26",
             &["`chat` is not for slack", "for telegram"],
         ),
         ("  c: {type: webhook}", "4:3", &["`url` is missing", "e.g."]),
@@ -82,7 +82,7 @@ fn a_channel_that_cannot_be_read_is_refused_where_it_stands() {
         ),
         (
             "  c: {type: telegram, token: {env: T}, chat: ops}",
-            "4:48",
+            "4:46",
             &["neither the number", "-1001234567890"],
         ),
         ("  c: {type: email}", "4:3", &["`server` is missing"]),
@@ -173,31 +173,31 @@ fn a_filter_that_means_nothing_is_refused() {
     let cases: &[(&str, &str, &[&str])] = &[
         (
             "classes: orphan",
-            "4:41",
+            "4:44",
             &["no class is called `orphan`", "check --list"],
         ),
         (
             "classes: [disk-low, disk-lo]",
-            "4:41",
+            "4:44",
             &["`disk-lo`", "did you mean `disk-low`?"],
         ),
-        ("classes: custom/none", "4:41", &["`custom/none`"]),
-        ("min_severity: bad", "4:46", &["`bad` is none of"]),
-        ("hosts: VM9", "4:39", &["VM9"]),
+        ("classes: custom/none", "4:44", &["`custom/none`"]),
+        ("min_severity: bad", "4:49", &["`bad` is none of"]),
+        ("hosts: VM9", "4:42", &["VM9"]),
         (
             "hosts: '@failed'",
-            "4:39",
+            "4:42",
             &["cannot depend on the last run"],
         ),
-        ("kinds: test", "4:39", &["no kind of alert", "recovered"]),
+        ("kinds: test", "4:42", &["no kind of alert", "recovered"]),
         (
             "kinds: [new], send_recovered: true",
-            "4:62",
+            "4:65",
             &["`kinds` says the opposite"],
         ),
-        ("rate: 0", "4:38", &["from 1 to 600"]),
-        ("timeout: 10m", "4:41", &["5 minutes at most"]),
-        ("timeout: 0", "4:41", &["more than zero"]),
+        ("rate: 0", "4:41", &["from 1 to 600"]),
+        ("timeout: 10m", "4:44", &["5 minutes at most"]),
+        ("timeout: 0", "4:44", &["more than zero"]),
     ];
     for (text, place, words) in cases {
         let text = format!("  c: {{type: slack, url: {{env: U}}, {text}}}");
@@ -215,36 +215,36 @@ fn a_secret_in_the_inventory_is_refused_and_not_repeated() {
     let cases = [
         (
             "type: slack, url: 'https://hooks.slack.com/services/T/B/s3cret'",
-            "4:24",
+            "4:25",
         ),
         (
             "type: feishu, url: 'https://open.feishu.cn/open-apis/bot/v2/hook/s3cret'",
-            "4:25",
+            "4:26",
         ),
-        ("type: dingtalk, url: {env: U}, secret: s3cret", "4:45"),
-        ("type: telegram, chat: 5, token: '42:s3cret'", "4:38"),
-        ("type: telegram, chat: 5, token: {value: s3cret}", "4:38"),
+        ("type: dingtalk, url: {env: U}, secret: s3cret", "4:46"),
+        ("type: telegram, chat: 5, token: '42:s3cret'", "4:39"),
+        ("type: telegram, chat: 5, token: {value: s3cret}", "4:39"),
         (
             "type: email, server: a, from: x@y, to: z@y, user: u, password: s3cret",
-            "4:69",
+            "4:70",
         ),
         (
             "type: webhook, url: 'https://a.example/', secret: s3cret",
-            "4:56",
+            "4:57",
         ),
         (
             "type: webhook, url: {env: 'https://a.example/s3cret'}",
-            "4:26",
+            "4:27",
         ),
-        ("type: webhook, url: {file: s3cret}", "4:26"),
+        ("type: webhook, url: {file: s3cret}", "4:27"),
         (
             "type: webhook, url: 'https://a.example/?token=s3cret'",
-            "4:26",
+            "4:27",
         ),
-        ("type: webhook, url: 'https://u:s3cret@a.example/'", "4:26"),
+        ("type: webhook, url: 'https://u:s3cret@a.example/'", "4:27"),
         (
             "type: webhook, url: 'https://hooks.slack.com/services/T/B/s3cret'",
-            "4:26",
+            "4:27",
         ),
     ];
     for (text, place) in cases {
@@ -256,7 +256,7 @@ fn a_secret_in_the_inventory_is_refused_and_not_repeated() {
     }
     refuses(
         &notify("  c: {type: wecom, url: 'https://a.example/'}"),
-        "4:24",
+        "4:25",
         &[
             "it is a secret",
             "`{env: NAME}`",
