@@ -276,6 +276,14 @@ impl Reader<'_> {
                 )
                 .hint(SOURCES));
         }
+        if address.path.split('/').any(looks_secret) {
+            return Err(self
+                .at(
+                    url,
+                    "a part of its path looks like a secret, which does not stand in the inventory",
+                )
+                .hint(SOURCES));
+        }
         self.may_be_plain(url, &address)?;
         Ok(Address::Plain(text.clone()))
     }
@@ -538,6 +546,13 @@ impl Reader<'_> {
             .map(|host| host.name.clone());
         Ok((selectors.join(","), names.collect()))
     }
+}
+
+/// Whether a part of a path is what services give out as a key: long, with letters and digits.
+/// A name that is taken for one has a place in the environment.
+fn looks_secret(part: &str) -> bool {
+    let has = |kind: fn(&char) -> bool| part.chars().any(|c| kind(&c));
+    part.len() >= 20 && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)
 }
 
 /// What a service takes in a minute, and for the others what a person can read.

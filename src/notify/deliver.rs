@@ -59,6 +59,8 @@ pub async fn deliver(
     deadline: Instant,
 ) -> Vec<Delivery> {
     let now = Timestamp::now();
+    // Whoever made it: what is sent is printable and bounded.
+    let alert = alert.map(|alert| alert.clone().arranged());
     let mut begun: Vec<(Delivery, Vec<OutboxEntry>)> = channels
         .iter()
         .map(|channel| {
@@ -88,7 +90,10 @@ pub async fn deliver(
                 .notes
                 .push(format!("what waited cannot be read: {why}"));
         }
-        let Some(alert) = alert.and_then(|alert| channel.spec().filter.pass(alert)) else {
+        let passed = alert
+            .as_ref()
+            .and_then(|alert| channel.spec().filter.pass(alert));
+        let Some(alert) = passed else {
             continue;
         };
         let entry = entry(channel, &alert, now);

@@ -122,6 +122,7 @@ pub(super) fn mark(incident: &Incident) -> Cow<'static, str> {
 pub(super) fn headline(alert: &Alert) -> String {
     let text = match alert.incidents.as_slice() {
         [] => "nothing to tell".to_owned(),
+        [one] if one.kind == AlertKind::Test => "TEST: nothing is wrong".to_owned(),
         [one] => format!("{}: {} on {}", mark(one), one.class, named(&one.hosts)),
         many => {
             let kinds = AlertKind::ALL.into_iter().filter_map(|kind| {
@@ -170,6 +171,11 @@ pub(super) fn footer(alert: &Alert, id: &str) -> String {
 /// A moment for a person.
 fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// A moment for a program: RFC 3339 in UTC, to the second.
+pub(super) fn timestamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A span of time for a person.

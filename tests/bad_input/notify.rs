@@ -241,6 +241,10 @@ fn a_secret_in_the_inventory_is_refused_and_not_repeated() {
             "type: webhook, url: 'https://a.example/?token=s3cret'",
             "4:27",
         ),
+        (
+            "type: webhook, url: 'https://a.example/hooks/s3cret0123456789abcdef'",
+            "4:27",
+        ),
         ("type: webhook, url: 'https://u:s3cret@a.example/'", "4:27"),
         (
             "type: webhook, url: 'https://hooks.slack.com/services/T/B/s3cret'",

@@ -88,6 +88,26 @@ async fn tls_goes_through_a_proxy() {
 }
 
 #[tokio::test]
+async fn a_proxy_may_itself_speak_tls() {
+    // It answers as a receiver does, and not as a proxy: what matters is that it was asked in TLS.
+    let proxy = Receiver::tls("right", answer(403, "", "")).await;
+    let address = format!("https://localhost:{}", proxy.port);
+    let proxies = Proxies::new(Some(&address), None, None);
+    let mut channel = spec(webhook("https://receiver.test:8443/"));
+    channel.ca_file = Some(file("ca.pem"));
+    let sent = send_within(&channel, &BTreeMap::new(), &proxies, 2400).await;
+    sent.waits(&["proxy: it does not connect to receiver.test:8443 (403)"]);
+    assert!(proxy.only().line.starts_with("CONNECT receiver.test:8443 "));
+    let mut stranger = spec(webhook("https://receiver.test:8443/"));
+    stranger.ca_file = Some(file("wrong.pem"));
+    let sent = send_within(&stranger, &BTreeMap::new(), &proxies, 2400).await;
+    sent.waits(&[
+        "proxy: TLS with localhost",
+        "nobody whom this machine trusts",
+    ]);
+}
+
+#[tokio::test]
 async fn a_plain_request_is_handed_to_a_proxy() {
     let proxy = Receiver::always(answer(200, "", "")).await;
     let mut channel = spec(webhook("http://receiver.test:81/x"));

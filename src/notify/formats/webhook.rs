@@ -133,8 +133,8 @@ impl<'a> WireIncident<'a> {
             therefore: &incident.therefore,
             remedy: incident.remedy.as_deref(),
             look: incident.look.as_deref(),
-            since: incident.since.map(|at| at.to_string()),
-            until: incident.until.map(|at| at.to_string()),
+            since: incident.since.map(words::timestamp),
+            until: incident.until.map(words::timestamp),
         }
     }
 }
@@ -146,7 +146,7 @@ pub(super) fn render(alert: &Alert, id: &str) -> String {
         fleet: &alert.fleet,
         bastion: &alert.bastion,
         run: &alert.run,
-        at: alert.at.to_string(),
+        at: words::timestamp(alert.at),
         headline: words::headline(alert),
         incidents: Vec::new(),
         incidents_omitted: alert.incidents.len(),
