@@ -1,7 +1,7 @@
 //! Delivery: from the outbox to the channels, until a deadline.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,13 +9,16 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::channel::Channel;
-use super::outbox::{Next, Outbox, OutboxEntry, Outcome, Rate, until};
+use super::outbox::{MAX_AGE, Next, Outbox, OutboxEntry, Outcome, Rate, until};
 use super::{Proxies, formats, sign};
-use crate::model::Alert;
+use crate::model::{Alert, ChannelSpec};
 
 /// With less time than this left nothing is begun: what cannot end in time would only look like a
 /// receiver that fails.
 const LEAST: Duration = Duration::from_millis(500);
+
+/// How many messages may wait for a channel.
+const MAX_WAITING: usize = 50;
 
 /// What sending needs to know of this machine.
 #[derive(Clone, Copy)]
@@ -45,6 +48,22 @@ pub struct Delivery {
     pub notes: Vec<String>,
 }
 
+/// Renders an alert for every channel that wants it, as it is kept in the outbox. Whoever keeps what
+/// the alert was made of can keep these in the same transaction, and then deliver what waits: so a
+/// crash in between neither loses an alert nor tells it anew.
+pub fn entries<'a>(
+    alert: &Alert,
+    channels: impl IntoIterator<Item = &'a ChannelSpec>,
+    now: Timestamp,
+) -> Vec<OutboxEntry> {
+    // Whoever made it: what is sent is printable and bounded.
+    let alert = alert.clone().arranged();
+    let channels = channels.into_iter();
+    channels
+        .filter_map(|spec| Some(entry(spec, &spec.filter.pass(&alert)?, now)))
+        .collect()
+}
+
 /// Delivers an alert, and what waits from earlier runs, to all channels at once, each in the order
 /// of time. What cannot be delivered until the deadline stays in the outbox. Each message is kept
 /// there before it is sent, so that a crash loses none; it may send one twice, under the same id.
@@ -59,91 +78,93 @@ pub async fn deliver(
     deadline: Instant,
 ) -> Vec<Delivery> {
     let now = Timestamp::now();
-    // Whoever made it: what is sent is printable and bounded.
-    let alert = alert.map(|alert| alert.clone().arranged());
-    let mut begun: Vec<(Delivery, Vec<OutboxEntry>)> = channels
-        .iter()
-        .map(|channel| {
-            let delivery = Delivery {
-                channel: channel.spec().name.clone(),
-                ..Delivery::default()
-            };
-            (delivery, Vec::new())
-        })
-        .collect();
-    let mut orphans = Vec::new();
     let waiting = outbox.waiting();
     let unread = waiting.as_ref().err().cloned();
-    for entry in waiting.unwrap_or_default() {
-        let place = channels.iter().position(|channel| {
-            let spec = channel.spec();
-            spec.name == entry.channel && spec.target.id() == entry.format
-        });
-        match place.and_then(|place| begun.get_mut(place)) {
-            Some((_, entries)) => entries.push(entry),
-            None => orphans.push(entry),
-        }
-    }
-    for (channel, (delivery, entries)) in channels.iter().zip(&mut begun) {
-        if let Some(why) = &unread {
-            delivery
-                .notes
-                .push(format!("what waited cannot be read: {why}"));
-        }
-        let passed = alert
-            .as_ref()
-            .and_then(|alert| channel.spec().filter.pass(alert));
-        let Some(alert) = passed else {
-            continue;
-        };
-        let entry = entry(channel, &alert, now);
+    let mut waiting = waiting.unwrap_or_default();
+    let mut unkept = BTreeMap::new();
+    let specs = || channels.iter().map(Channel::spec);
+    for entry in alert.map_or_else(Vec::new, |alert| entries(alert, specs(), now)) {
         // A run that is repeated tells the same once.
-        if entries.iter().any(|waiting| waiting.id == entry.id) {
+        let same = |kept: &OutboxEntry| (&kept.id, &kept.channel) == (&entry.id, &entry.channel);
+        if waiting.iter().any(same) {
             continue;
         }
         if let Err(why) = outbox.keep(&entry) {
-            delivery
-                .notes
-                .push(format!("a crash would lose the message: {why}"));
+            unkept.insert(entry.channel.clone(), why);
         }
-        entries.push(entry);
+        waiting.push(entry);
     }
     let outbox = RefCell::new(outbox);
-    let work = channels
-        .iter()
-        .zip(begun)
-        .map(|(channel, (delivery, entries))| {
-            let courier = Courier {
-                channel,
-                outbox: &outbox,
-                bearings,
-                deadline,
-                delivery,
-            };
-            courier.run(entries)
-        });
-    let mut deliveries = join_all(work).await;
-    for entry in orphans {
-        let mut delivery = Delivery {
-            channel: entry.channel.clone(),
-            given_up: vec![format!(
-                "a message of {}: there is no {} channel of that name any more",
-                entry.first_at, entry.format
-            )],
-            ..Delivery::default()
+    let work = channels.iter().map(|channel| {
+        let spec = channel.spec();
+        let mine = |entry: &OutboxEntry| is_for(entry, spec);
+        let (entries, others) = std::mem::take(&mut waiting).into_iter().partition(mine);
+        waiting = others;
+        let mut courier = Courier {
+            channel,
+            outbox: &outbox,
+            bearings,
+            deadline,
+            delivery: Delivery {
+                channel: spec.name.clone(),
+                ..Delivery::default()
+            },
         };
+        let notes = &mut courier.delivery.notes;
+        if let Some(why) = &unread {
+            notes.push(format!("what waited cannot be read: {why}"));
+        }
+        if let Some(why) = unkept.get(&spec.name) {
+            notes.push(format!("a crash would lose the message: {why}"));
+        }
+        courier.run(entries)
+    });
+    let work: Vec<_> = work.collect();
+    let mut deliveries = join_all(work).await;
+    deliveries.extend(orphans(waiting, &outbox, now));
+    deliveries
+}
+
+/// Whether a message is for a channel as it is now.
+fn is_for(entry: &OutboxEntry, spec: &ChannelSpec) -> bool {
+    spec.name == entry.channel && spec.target.id() == entry.format
+}
+
+/// Messages of channels that are not there, or are of another kind now. They wait, for an inventory may
+/// be half edited, and are dropped when they are old.
+fn orphans(
+    entries: Vec<OutboxEntry>,
+    outbox: &RefCell<&mut dyn Outbox>,
+    now: Timestamp,
+) -> Vec<Delivery> {
+    let mut deliveries: BTreeMap<String, Delivery> = BTreeMap::new();
+    for entry in entries {
+        let delivery = deliveries
+            .entry(entry.channel.clone())
+            .or_insert_with(|| Delivery {
+                channel: entry.channel.clone(),
+                ..Delivery::default()
+            });
+        let why = format!(
+            "there is no channel `{}` of type {} any more",
+            entry.channel, entry.format
+        );
+        if until(entry.first_at, now) <= MAX_AGE {
+            delivery.waiting += 1;
+            delivery.last_error = Some(why);
+            continue;
+        }
+        delivery.given_up.push(why);
         if let Err(why) = outbox.borrow_mut().forget(&entry) {
             delivery.notes.push(why);
         }
-        deliveries.push(delivery);
     }
-    deliveries
+    deliveries.into_values().collect()
 }
 
 /// Renders an alert for a channel. The id is made of what is told and to whom: the same again is the
 /// same message.
-fn entry(channel: &Channel, alert: &Alert, now: Timestamp) -> OutboxEntry {
-    let spec = channel.spec();
+fn entry(spec: &ChannelSpec, alert: &Alert, now: Timestamp) -> OutboxEntry {
     // An alert is texts and numbers.
     let told = serde_json::to_string(alert).unwrap_or_default();
     let named = format!("{}\0{}\0{told}", spec.name, spec.target.id());
@@ -175,6 +196,7 @@ struct Courier<'a, 'o> {
 
 impl Courier<'_, '_> {
     async fn run(mut self, entries: Vec<OutboxEntry>) -> Delivery {
+        let entries = self.without_the_oldest(entries);
         let mut rate = Rate::new(self.channel.spec().rate);
         let mut left = entries.len();
         let now = Timestamp::now();
@@ -193,6 +215,33 @@ impl Courier<'_, '_> {
         }
         self.delivery.waiting = left;
         self.delivery
+    }
+
+    /// Drops what is too old, and what is too much: who gets fifty messages at once reads none.
+    fn without_the_oldest(&mut self, mut entries: Vec<OutboxEntry>) -> Vec<OutboxEntry> {
+        let now = Timestamp::now();
+        entries.sort_by_key(|entry| entry.first_at);
+        let many = entries.len().saturating_sub(MAX_WAITING);
+        let mut kept = Vec::new();
+        let mut dropped = 0;
+        for (place, entry) in entries.into_iter().enumerate() {
+            if place >= many && until(entry.first_at, now) <= MAX_AGE {
+                kept.push(entry);
+                continue;
+            }
+            dropped += 1;
+            self.delivery.last_error.clone_from(&entry.last_error);
+            self.forget(&entry);
+        }
+        if dropped > 0 {
+            let why = self.delivery.last_error.take();
+            self.delivery.given_up.push(format!(
+                "{dropped} of the oldest messages, for they are three days old or more than \
+                 {MAX_WAITING} wait ({}): look at the receiver",
+                why.as_deref().unwrap_or("never tried")
+            ));
+        }
+        kept
     }
 
     /// Tries until a message is delivered or given up; says whether it came to that.

@@ -16,7 +16,7 @@ mod smtp;
 mod words;
 
 pub use channel::{Channel, ChannelFault};
-pub use deliver::{Bearings, Delivery, deliver};
+pub use deliver::{Bearings, Delivery, deliver, entries};
 pub use formats::webhook::alert_schema;
 pub use http::Proxies;
 pub use outbox::{MAX_AGE, Next, Outbox, OutboxEntry, Outcome, Rate};

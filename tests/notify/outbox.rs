@@ -204,12 +204,51 @@ async fn one_channel_that_hangs_does_not_hold_up_another() {
 }
 
 #[tokio::test]
-async fn what_was_for_a_channel_that_is_gone_is_told_and_dropped() {
+async fn what_was_for_a_channel_that_is_gone_waits_until_it_is_old() {
     let mut outbox: Vec<OutboxEntry> = Vec::new();
     let gone = spec(webhook("http://127.0.0.1:1/"));
     run(Some(&alert()), &[gone], &mut outbox, 900).await;
     assert_eq!(outbox.len(), 1);
+    // The inventory may be half edited, or the channel be of another type for a moment.
+    let other = spec(Target::WeCom { url: from("URL") });
+    for specs in [&[][..], &[other]] {
+        let said = run(None, specs, &mut outbox, 900).await;
+        let said = said.last().unwrap();
+        assert_eq!((said.waiting, outbox.len()), (1, 1));
+        let why = said.last_error.as_deref().unwrap();
+        assert!(why.contains("no channel `ops` of type webhook"), "{why}");
+    }
+    outbox[0].first_at = "2020-01-01T00:00:00Z".parse().unwrap();
     let said = run(None, &[], &mut outbox, 900).await;
-    assert!(said[0].given_up[0].contains("no webhook channel of that name"));
+    assert!(said[0].given_up[0].contains("no channel"));
+    assert_eq!(outbox, []);
+}
+
+#[tokio::test]
+async fn too_many_messages_and_old_ones_are_dropped_with_a_word() {
+    let receiver = Receiver::always(answer(200, "", "")).await;
+    let mut channel = spec(webhook(&receiver.url("/")));
+    channel.rate = 600;
+    let now = jiff::Timestamp::now();
+    let mut outbox: Vec<OutboxEntry> = Vec::new();
+    for number in 0..80_i64 {
+        let mut told = alert();
+        told.run = format!("r-{number:02}");
+        let at = now
+            .checked_sub(jiff::SignedDuration::from_mins(80 - number))
+            .unwrap();
+        outbox.extend(clawfleet::notify::entries(&told, [&channel], at));
+    }
+    // The newest of all is from before the Flood: by the clock of somebody who set it wrong.
+    outbox[79].first_at = "2020-01-01T00:00:00Z".parse().unwrap();
+    let said = run(None, &[channel], &mut outbox, 5000).await;
+    assert_eq!((said[0].delivered, said[0].waiting), (50, 0), "{said:?}");
+    assert!(said[0].given_up[0].starts_with("30 of the oldest messages"));
+    let runs: Vec<String> = receiver
+        .requests()
+        .iter()
+        .map(|request| request.json()["run"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!((runs[0].as_str(), runs[49].as_str()), ("r-29", "r-78"));
     assert_eq!(outbox, []);
 }
