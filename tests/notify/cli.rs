@@ -190,3 +190,38 @@ async fn proxies_of_the_environment_are_used() {
     let output = run(dir.path(), notify, &args, &past).await;
     assert!(words(&output).1.contains("DNS"));
 }
+
+/// What the documentation shows can be copied.
+#[tokio::test]
+async fn the_examples_of_the_documentation_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let hosts = "groups: {gateways: {hosts: VM1}}\nhosts: {VM1: {}}\n";
+    let page = include_str!("../../docs/notify.md");
+    let example = include_str!("../../inventory.example.yaml");
+    let commented = example
+        .lines()
+        .skip_while(|line| !line.starts_with("# fleet:"))
+        .take_while(|line| line.starts_with('#'))
+        .map(|line| {
+            line.trim_start_matches('#')
+                .strip_prefix(' ')
+                .unwrap_or_default()
+        })
+        .collect::<Vec<_>>()
+        .join("\n");
+    let blocks = page.split("```yaml\n").skip(1);
+    let blocks = blocks.map(|block| block.split_once("```").unwrap().0.to_owned());
+    let all: Vec<String> = blocks.chain([commented]).collect();
+    assert_eq!(all.len(), 10);
+    for block in all {
+        let path = dir.path().join("inventory.yaml");
+        std::fs::write(path, format!("{hosts}{block}\n")).unwrap();
+        let mut command = clawfleet(dir.path());
+        command.args(["notify", "list"]);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        let (code, _, stderr) = words(&output);
+        assert_eq!(code, 0, "{block}{stderr}");
+    }
+}
