@@ -66,7 +66,11 @@ fn host_suite(host: &HostReport) -> Suite<'_> {
     // Whether it was observed is the first case.
     let told = |finding: &&Finding| finding.class != Class::NotObserved;
     cases.extend(host.findings.iter().filter(told).map(|one| case(one, host)));
-    let facts = host.observation.outcome.facts();
+    // Of what was seen in part nobody knows that all is well.
+    let facts = match &host.observation.outcome {
+        HostOutcome::Observed(facts) => Some(facts),
+        _ => None,
+    };
     for gateway in facts.iter().flat_map(|facts| &facts.gateways) {
         let bad = |finding: &Finding| {
             finding.gateway == Some(gateway.port) && finding.severity > Severity::Info

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::style::Style;
 use super::table::headline;
-use super::text::{count, span};
+use super::text::count;
 use crate::model::{Report, Trends, Verdict};
 use escape::Page;
 
@@ -102,11 +102,7 @@ fn header(page: &mut Page, report: &Report, with_trends: bool) {
                 .strftime("%Y-%m-%d %H:%M:%S UTC")
                 .to_string(),
         )
-        .raw("</time>, ")
-        .text(&count(report.hosts.len(), "host"))
-        .raw(" in ")
-        .text(&span(std::time::Duration::from_millis(report.elapsed_ms)))
-        .raw("</p>\n<nav aria-label=\"Parts of the report\"><a href=\"#map\">Hosts by state</a> ")
+        .raw("</time></p>\n<nav aria-label=\"Parts of the report\"><a href=\"#map\">Hosts by state</a> ")
         .raw("<a href=\"#incidents\">Incidents</a> <a href=\"#all\">All gateways</a>");
     if with_trends {
         page.raw(" <a href=\"#trends\">Trends</a>");

@@ -133,9 +133,13 @@ fn one(page: &mut Page, report: &Report, incident: &Incident) {
         .text(&count(incident.hosts.len(), "host"))
         .raw("</h3>\n<p>")
         .text(&incident.title)
-        .raw("</p>\n<p class=\"names\">")
-        .text(&names(report, &incident.hosts))
         .raw("</p>\n");
+    // Of a single group the fold says whose it is.
+    if incident.told.len() > 1 {
+        page.raw("<p class=\"names\">")
+            .text(&names(report, &incident.hosts))
+            .raw("</p>\n");
+    }
     for told in incident.told.iter().take(MOST_GROUPS) {
         evidence(page, report, told);
     }
@@ -156,7 +160,12 @@ fn one(page: &mut Page, report: &Report, incident: &Incident) {
 }
 
 fn evidence(page: &mut Page, report: &Report, told: &Told) {
-    page.raw("<details>\n<summary>Evidence and remedy: ")
+    let heading = match &told.remedy {
+        Some(_) => "Evidence and remedy: ",
+        None => "Evidence: ",
+    };
+    page.raw("<details>\n<summary>")
+        .raw(heading)
         .text(&names(report, &told.hosts))
         .raw("</summary>\n<ul>\n");
     for line in &told.lines {
