@@ -16,6 +16,7 @@ mod checks;
 mod files;
 mod good;
 mod meaning;
+mod outputs;
 mod selectors;
 mod usage;
 mod yaml;
