@@ -182,6 +182,62 @@ fn without_readings_there_are_no_trends() {
     assert!(render_html(&report, Some(&two_weeks())).contains("id=\"trends\""));
 }
 
+/// Readings that make no sense leave a page that does.
+#[test]
+fn odd_readings_are_drawn_or_left_out() {
+    let mut trends = two_weeks();
+    let host = &mut trends.hosts[0];
+    let at = host.restarts[0].at;
+    for (place, value) in [f64::NAN, f64::INFINITY, -5.0, f64::MAX, 0.0, -0.0]
+        .into_iter()
+        .enumerate()
+    {
+        host.restarts[place].value = value;
+    }
+    // A clock that jumped back, and readings of one moment.
+    host.latency_ms.reverse();
+    for point in &mut host.observed {
+        point.at = at;
+    }
+    trends.hosts[1].restarts.truncate(1);
+    trends.hosts[1].observed.clear();
+    let html = render_html(&three(), Some(&trends));
+    is_html(&html);
+    let (_, drawn) = html.split_once("id=\"trends\"").unwrap();
+    assert!(!drawn.contains("NaN") && !drawn.contains("inf<") && !drawn.contains("inf "));
+    // Of one moment alone there is no axis.
+    trends.hosts.truncate(1);
+    trends.hosts[0].restarts.clear();
+    trends.hosts[0].latency_ms.clear();
+    is_html(&render_html(&three(), Some(&trends)));
+}
+
+/// A bastion that checks every minute for three months is drawn as shortly as any other.
+#[test]
+fn a_long_history_makes_no_large_page() {
+    let mut trends = two_weeks();
+    let host = &mut trends.hosts[0];
+    let start = host.restarts[0].at;
+    host.restarts = (0..130_000_u32)
+        .map(|minute| clawfleet::model::TrendPoint {
+            at: start + std::time::Duration::from_secs(60 * u64::from(minute)),
+            value: f64::from(minute % 7),
+        })
+        .collect();
+    host.observed = host
+        .restarts
+        .iter()
+        .enumerate()
+        .map(|(place, point)| clawfleet::model::SeenPoint {
+            at: point.at,
+            seen: place % 2 == 0,
+        })
+        .collect();
+    let short = render_html(&three(), Some(&two_weeks())).len();
+    let long = render_html(&three(), Some(&trends)).len();
+    assert!(long < short + 1000, "{long}, {short}");
+}
+
 /// What loads, runs or leads elsewhere is not in the page at all.
 #[test]
 fn the_page_asks_for_nothing() {

@@ -99,7 +99,7 @@ pub(super) enum Command {
 /// plugin's: 0 ok, 1 warning, 2 critical, 3 unknown. docs/formats.md tells all.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 clean, 1 findings from --fail-on on, 2 critical findings, 3 hosts not observed, 64 usage (an\n--output that no file can be written to), 78 the inventory is at fault, or an --output could not be written at the\nend of a run that was 0 or 1, 130 interrupted."
+    after_help = "Exit codes: 0 clean, 1 findings from --fail-on on, 2 critical findings, 3 hosts not observed,\n64 usage (an --output that cannot be written), 78 the inventory is at fault, or nothing worse than\nwarnings was found and an --output could not be written at the end, 130 interrupted."
 )]
 pub(super) struct CheckArgs {
     /// Hosts to check

@@ -28,7 +28,7 @@ pub struct HostTrend {
 pub struct TrendPoint {
     /// When it was read.
     pub at: Timestamp,
-    /// What was read, in the unit of its series. What is not finite is not drawn.
+    /// What was read, in the unit of its series, from 0 on. What is not finite is not drawn.
     pub value: f64,
 }
 

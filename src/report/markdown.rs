@@ -3,11 +3,10 @@
 
 use std::fmt::Write as _;
 
-use super::View;
 use super::fold::{self, Row};
 use super::incident::{Incident, Told, incidents};
 use super::style::Style;
-use super::table::{headline, shortened};
+use super::table::headline;
 use super::text::{count, sanitize, shorten};
 use crate::model::{Report, Verdict};
 
@@ -19,6 +18,9 @@ const LONGEST_LINE: usize = 240;
 
 /// How long a cell of the table may be, in characters.
 const LONGEST_CELL: usize = 120;
+
+/// How long a node set may be, in characters.
+const LONGEST_NAMES: usize = 300;
 
 /// How many rows the table has at most.
 const MOST_ROWS: usize = 60;
@@ -80,11 +82,7 @@ fn rows(report: &Report) -> String {
             http,
             ..
         } = row;
-        let names = shortened(
-            fold::names(&report.hosts, hosts),
-            hosts.len(),
-            View::plain(),
-        );
+        let names = fold::some_names(&report.hosts, hosts, LONGEST_CELL);
         let state = match verdict {
             Verdict::Ok => "ok",
             other => &format!("**{}**", other.id()),
@@ -92,7 +90,7 @@ fn rows(report: &Report) -> String {
         let _ = writeln!(
             out,
             "| {} | {state} | {} | {} | {} | {} | {} |",
-            cell(&names),
+            code(&names.replace('|', "¦")),
             cell(finding),
             cell(gateway),
             cell(units),
@@ -109,10 +107,7 @@ fn rows(report: &Report) -> String {
 }
 
 fn section(report: &Report, incident: &Incident) -> String {
-    let names = |hosts: &[usize]| {
-        let names = fold::names(&report.hosts, hosts);
-        shortened(names, hosts.len(), View::plain())
-    };
+    let names = |hosts: &[usize]| fold::some_names(&report.hosts, hosts, LONGEST_NAMES);
     let mut out = format!(
         "\n### {}: {}\n\n{}, {}\n",
         incident.severity.id(),

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::fold::names;
+use super::fold::some_names;
 use super::incident::incidents;
 use super::style::Style;
 use super::table::headline;
@@ -89,7 +89,7 @@ pub fn render_nagios(report: &Report, state: NagiosState) -> String {
             "{} {}: {}: {}",
             incident.severity.id(),
             incident.id,
-            shorten(&names(&report.hosts, &incident.hosts), 80),
+            some_names(&report.hosts, &incident.hosts, 80),
             incident.title
         );
         out += &inert(&line, LONGEST_LINE);

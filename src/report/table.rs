@@ -37,7 +37,7 @@ pub struct View {
 }
 
 impl View {
-    /// The view of a file: no colour, and as wide as a mail or a log shows without wrapping.
+    /// The view of a table in a file: no colour, and as wide as a mail or a log shows without wrapping.
     pub const fn plain() -> Self {
         Self {
             style: Style::Plain,
@@ -277,12 +277,20 @@ fn host_names(report: &Report, of: &[usize], view: View) -> String {
 
 /// A node set of that many names, as [`host_names`] has it.
 pub(super) fn shortened(names: String, of: usize, view: View) -> String {
-    if view.verbose || names.chars().count() <= MAX_NAMES {
-        return names;
+    match cut(&names, MAX_NAMES) {
+        Some(shown) if !view.verbose => format!("{shown} ({of} in all, -v shows them)"),
+        _ => names,
+    }
+}
+
+/// The beginning of a node set that is longer than so many characters, cut at a comma.
+pub(super) fn cut(names: &str, longest: usize) -> Option<String> {
+    if names.chars().count() <= longest {
+        return None;
     }
     let mut open = false;
     let mut cut = None;
-    for (at, c) in names.char_indices().take(MAX_NAMES) {
+    for (at, c) in names.char_indices().take(longest) {
         match c {
             '[' => open = true,
             ']' => open = false,
@@ -297,7 +305,7 @@ pub(super) fn shortened(names: String, of: usize, view: View) -> String {
         ),
         None => ("", "…"),
     };
-    format!("{shown}{close} ({of} in all, -v shows them)")
+    Some(format!("{shown}{close}"))
 }
 
 /// Breaks a node set at its commas, for a narrow cell.

@@ -1,6 +1,6 @@
 //! A headless Chromium, driven over its DevTools protocol.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -264,22 +264,21 @@ impl Browser {
         .await;
     }
 
-    /// Keeps a picture of the page's first pixels, for people to look at.
-    pub(crate) async fn picture(&mut self, name: &str, width: u32, height: u32) -> PathBuf {
+    /// Keeps a picture of a part of the page, for people to look at.
+    pub(crate) async fn picture(&mut self, name: &str, width: u32, top: u64, height: u64) {
         let shot = self
             .call(
                 "Page.captureScreenshot",
                 json!({
                     "format": "png",
                     "captureBeyondViewport": true,
-                    "clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1},
+                    "clip": {"x": 0, "y": top, "width": width, "height": height, "scale": 1},
                 }),
             )
             .await;
         let picture = Base64::decode_vec(shot["data"].as_str().unwrap()).unwrap();
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.png"));
-        std::fs::write(&file, picture).unwrap();
-        file
+        std::fs::write(file, picture).unwrap();
     }
 }
 

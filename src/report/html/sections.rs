@@ -173,7 +173,7 @@ fn evidence(page: &mut Page, report: &Report, told: &Told) {
     }
     page.raw("</ul>\n");
     if let Some(remedy) = &told.remedy {
-        page.raw("<p>What helps:</p>\n<pre tabindex=\"0\"><code>")
+        page.raw("<p>What helps:</p>\n<pre><code>")
             .text(remedy)
             .raw("</code></pre>\n");
     }
@@ -181,7 +181,7 @@ fn evidence(page: &mut Page, report: &Report, told: &Told) {
 }
 
 fn names(report: &Report, hosts: &[usize]) -> String {
-    shorten(&fold::names(&report.hosts, hosts), LONGEST_NAMES).into_owned()
+    fold::some_names(&report.hosts, hosts, LONGEST_NAMES)
 }
 
 /// The columns of the table of gateways.

@@ -93,6 +93,9 @@ fn between(first_ms: i64, last_ms: i64) -> f64 {
     last_ms.saturating_sub(first_ms) as f64
 }
 
+/// No reading is larger; what is, was read wrong.
+const LARGEST: f64 = 1e12;
+
 /// A tenth of a unit is less than a pixel.
 fn rounded(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
@@ -103,9 +106,10 @@ fn thinned(points: &[TrendPoint], axis: Axis) -> Vec<(f64, f64)> {
     let mut kept: Vec<(usize, f64, f64)> = Vec::new();
     for point in points.iter().filter(|point| point.value.is_finite()) {
         let bucket = axis.bucket(point.at);
+        let read = point.value.clamp(0.0, LARGEST);
         match kept.last_mut() {
-            Some((last, _, value)) if *last == bucket => *value = value.max(point.value),
-            _ => kept.push((bucket, axis.part(point.at), point.value)),
+            Some((last, _, value)) if *last == bucket => *value = value.max(read),
+            _ => kept.push((bucket, axis.part(point.at), read)),
         }
     }
     kept.into_iter()
@@ -122,7 +126,7 @@ fn line(page: &mut Page, points: &[TrendPoint], axis: Axis, unit: &'static str) 
     let most = drawn.iter().map(|(_, value)| *value).fold(0.0, f64::max);
     let scale = if most > 0.0 { most } else { 1.0 };
     let place = |(part, value): &(f64, f64)| {
-        let y = (HEIGHT - 2.0) * (1.0 - value.max(0.0) / scale) + 1.0;
+        let y = (HEIGHT - 2.0) * (1.0 - value / scale) + 1.0;
         (rounded(part * WIDTH), rounded(y))
     };
     page.raw("<svg class=\"line\" viewBox=\"0 0 160 32\" preserveAspectRatio=\"none\" aria-hidden=\"true\" focusable=\"false\"><polyline points=\"");
@@ -160,14 +164,27 @@ fn bars(page: &mut Page, points: &[SeenPoint], axis: Axis) {
             _ => kept.push((bucket, point.seen)),
         }
     }
-    page.raw("<svg class=\"bars\" viewBox=\"0 0 160 32\" preserveAspectRatio=\"none\" aria-hidden=\"true\" focusable=\"false\">");
+    // Those that go on in the same state are one bar: first bucket, end, state.
+    let mut runs: Vec<(usize, usize, bool)> = Vec::new();
     for (bucket, seen) in kept {
-        page.raw("<rect class=\"")
-            .raw(if seen { "seen" } else { "gone" })
-            .raw("\" width=\"2\" height=\"")
-            .raw(if seen { "20\" y=\"12" } else { "32\" y=\"0" })
+        match runs.last_mut() {
+            Some((_, end, same)) if *end == bucket && *same == seen => *end += 1,
+            _ => runs.push((bucket, bucket + 1, seen)),
+        }
+    }
+    page.raw("<svg class=\"bars\" viewBox=\"0 0 160 32\" preserveAspectRatio=\"none\" aria-hidden=\"true\" focusable=\"false\">");
+    for (first, end, seen) in runs {
+        // What was not seen is higher, for those who see no colour.
+        page.raw("<rect ")
+            .raw(if seen {
+                "class=\"seen\" height=\"20\" y=\"12"
+            } else {
+                "class=\"gone\" height=\"32\" y=\"0"
+            })
             .raw("\" x=\"")
-            .number(bucket * 2)
+            .number(first * 2)
+            .raw("\" width=\"")
+            .number(end.saturating_sub(first) * 2)
             .raw("\"/>");
     }
     let seen = points.iter().filter(|point| point.seen).count();
