@@ -101,7 +101,7 @@ fn every_format_goes_to_stdout_and_to_files() {
 fn lines_come_while_other_hosts_are_still_asked() {
     let mut lab = Lab::new();
     let silent = silent(&lab);
-    lab.add("silent", silent.port, "timeouts: {kex: 3s}");
+    lab.add("silent", silent.port, "timeouts: {kex: 8s}");
     lab.add_healthy(&["good"]);
     let begin = Instant::now();
     let mut child = lab
@@ -118,7 +118,7 @@ fn lines_come_while_other_hosts_are_still_asked() {
     assert_eq!(first["hosts"], 2);
     assert_eq!(next()["host"]["name"], "good");
     let seen = begin.elapsed();
-    assert!(seen < Duration::from_millis(2500), "after {seen:?}");
+    assert!(seen < Duration::from_secs(7), "after {seen:?}");
     let late = next();
     assert_eq!(late["host"]["name"], "silent");
     assert_eq!(late["host"]["outcome"], "timed-out");

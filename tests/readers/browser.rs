@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 const STUCK: Duration = Duration::from_secs(60);
 
 /// What a key does is seen by then.
-const SEEN: Duration = Duration::from_secs(5);
+const SEEN: Duration = Duration::from_secs(20);
 
 /// Whatever says that something went wrong in the page.
 const TROUBLE: [&str; 4] = [

@@ -215,6 +215,13 @@ fn evidence_unfolds_by_keyboard_and_for_print() {
         browser
             .comes_to("document.getElementById('filter').offsetHeight", 0)
             .await;
+        // Paper is narrow, and a table all the same.
+        browser
+            .comes_to(
+                "getComputedStyle(document.querySelector('#gateways tbody tr')).display",
+                "table-row",
+            )
+            .await;
         let printed = browser
             .call("Page.printToPDF", json!({"preferCSSPageSize": true}))
             .await;
