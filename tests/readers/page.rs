@@ -308,19 +308,22 @@ fn it_fits_every_screen() {
                 assert_eq!(count("columnheader"), 9 + 4);
                 assert_eq!(count("heading"), 5 + report_incidents(browser).await);
                 let light = if dark { "dark" } else { "light" };
-                let name = format!("report-{name}-{width}-{light}");
-                browser.picture(&name, width, 0, 2400).await;
+                let picture = format!("report-{name}-{width}-{light}");
+                browser.picture(&picture, width, 0, 2400).await;
+                if name == "large" {
+                    continue;
+                }
                 browser
                     .eval("document.getElementById('unfold').click()")
                     .await;
                 let wide = browser.eval("document.documentElement.scrollWidth").await;
                 assert!(wide.as_u64().unwrap() <= u64::from(width), "{name}: {wide}");
-                let unfolded = format!("{name}-unfolded");
+                let unfolded = format!("{picture}-unfolded");
                 browser.picture(&unfolded, width, 400, 1600).await;
                 let high = browser.eval("document.documentElement.scrollHeight").await;
                 let end = high.as_u64().unwrap().saturating_sub(1200);
                 browser
-                    .picture(&format!("{name}-end"), width, end, 1200)
+                    .picture(&format!("{picture}-end"), width, end, 1200)
                     .await;
             }
         }
