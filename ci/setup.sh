@@ -26,6 +26,25 @@ need_packages() {
         die "apt-get could not install: ${missing[*]}"
 }
 
+# promtool comes in a package that starts a server when it is installed; so it is only unpacked, and
+# nothing of it runs but promtool.
+need_promtool() {
+    local dir=$PWD/target/tools/prometheus
+    command -v promtool >/dev/null && return
+    if [ ! -x "$dir/usr/bin/promtool" ]; then
+        say "fetching promtool"
+        rm -rf "$dir"
+        mkdir -p "$dir"
+        (
+            cd "$dir"
+            apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; }
+            dpkg -x prometheus_*.deb .
+            rm prometheus_*.deb
+        ) >/dev/null 2>&1 || die "apt-get could not fetch the package prometheus, which has promtool"
+    fi
+    PATH=$dir/usr/bin:$PATH
+}
+
 # The oldest Rust that builds this is `rust-version` in Cargo.toml.
 need_rust() {
     local wanted have

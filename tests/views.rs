@@ -6,99 +6,12 @@
     reason = "a test fails by panicking"
 )]
 
-use std::sync::Arc;
-use std::time::Duration;
+#[path = "support/recorded.rs"]
+mod recorded;
 
-use clawfleet::diagnose::judge;
-use clawfleet::model::{
-    Class, Evidence, FleetFinding, Host, HostError, HostObservation, HostOutcome, HttpAnswer,
-    HttpError, HttpFacts, HttpRoute, Report, Severity, Stage, StageTimes,
-};
-use clawfleet::probe::{Nonce, parse, split};
+use clawfleet::model::{HostOutcome, Stage};
 use clawfleet::report::{Style, View, render_json, render_table};
-
-fn hosts(pattern: &str) -> Vec<Arc<Host>> {
-    let text = format!("{{defaults: {{user: root}}, hosts: {{\"{pattern}\": {{}}}}}}");
-    let inventory = clawfleet::inventory::parse(&text, "test", "/root").unwrap();
-    inventory.hosts.into_iter().map(Arc::new).collect()
-}
-
-/// What a recorded host would have answered.
-fn recorded(case: &str) -> HostOutcome {
-    let path = format!(
-        "{}/tests/fixtures/probes/{case}.txt",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    let text = std::fs::read_to_string(path).unwrap();
-    let host = hosts("VM151").remove(0);
-    let services: Vec<_> = host.services().collect();
-    let mut facts = parse(&split(&text, &Nonce::new(1)), &services);
-    let live = text.contains("#? http 200");
-    facts.gateways[0].http = HttpFacts {
-        health: Some(if live {
-            Ok(HttpAnswer {
-                status: 200,
-                latency_ms: 7,
-                is_gateway: true,
-                route: HttpRoute::Forwarded,
-            })
-        } else {
-            Err(HttpError::Refused)
-        }),
-        ..HttpFacts::default()
-    };
-    HostOutcome::Observed(Box::new(facts))
-}
-
-fn unreachable(stage: Stage, message: &str) -> HostOutcome {
-    let error = HostError {
-        after_ms: Some(5_000),
-        ..HostError::new(stage, message)
-    };
-    HostOutcome::TimedOut(error)
-}
-
-fn report(pattern: &str, outcome: impl Fn(usize) -> HostOutcome) -> Report {
-    let hosts = hosts(pattern)
-        .iter()
-        .enumerate()
-        .map(|(index, host)| {
-            let observation = HostObservation {
-                outcome: outcome(index),
-                stages: StageTimes(vec![(Stage::Tcp, Duration::from_millis(1))]),
-                elapsed: Duration::from_millis(143),
-            };
-            judge(host, observation)
-        })
-        .collect();
-    Report {
-        started_at: "2026-06-26T12:15:00Z".parse().unwrap(),
-        elapsed_ms: 812,
-        hosts,
-        fleet_findings: Vec::new(),
-        interrupted: false,
-    }
-}
-
-fn three() -> Report {
-    report("VM[151-153]", |index| match index {
-        0 => recorded("orphan-real"),
-        1 => recorded("healthy-real"),
-        _ => recorded("duplicate-unit-real"),
-    })
-}
-
-/// 300 hosts: most are fine, some are broken in the same way, some are cut off.
-fn three_hundred() -> Report {
-    report("VM[100-399]", |index| match index {
-        7 | 8 | 9 | 55 | 140 => recorded("orphan-real"),
-        20 => recorded("config-error"),
-        30..=41 => unreachable(Stage::Tcp, "no answer to the TCP connect"),
-        index if index % 17 == 3 => recorded("user-unit"),
-        index if index % 50 == 49 => recorded("unprivileged"),
-        _ => recorded("healthy-real"),
-    })
-}
+use recorded::{recorded, report, several_gateways, three, three_hundred, unreachable};
 
 const fn view(width: u16) -> View {
     View {
@@ -122,32 +35,6 @@ fn three_hosts_at_200_columns() {
 #[test]
 fn three_hundred_hosts_at_100_columns() {
     insta::assert_snapshot!(render_table(&three_hundred(), view(100)));
-}
-
-/// Each gateway of a host has a row of its own, and the host's own findings stand in the first.
-fn several_gateways() -> Report {
-    let mut report = report("VM[151-155]", |index| {
-        let case = match index {
-            0 | 1 => "two-profiles-one-orphan",
-            2 => "overlap",
-            3 => "two-users",
-            _ => "healthy-real",
-        };
-        recorded(case)
-    });
-    report.fleet_findings.push(FleetFinding {
-        class: Class::ConfigDrift,
-        severity: Severity::Warning,
-        hosts: vec!["VM153".into()],
-        evidence: vec![Evidence::Deviates {
-            what: "gateway.bind".into(),
-            here: "lan".into(),
-            peers: "loopback".into(),
-            agree: 4,
-            of: 5,
-        }],
-    });
-    report
 }
 
 #[test]

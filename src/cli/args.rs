@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+pub(super) use super::format::Format;
+use super::format::{OutputArg, ReportFormat};
+
 /// Check fleets of OpenClaw gateways over SSH
 ///
 /// clawfleet logs in to every host of an inventory at once, runs one read-only probe on each, and
@@ -28,8 +31,8 @@ pub(super) struct Args {
     pub(super) inventory: Option<PathBuf>,
 
     /// What to print
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
-    pub(super) format: Format,
+    #[arg(long, global = true, value_enum, default_value_t = ReportFormat::Table, value_name = "FORMAT")]
+    pub(super) format: ReportFormat,
 
     /// When to use colour; NO_COLOR is honoured
     #[arg(long, global = true, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
@@ -45,16 +48,6 @@ pub(super) struct Args {
 
     #[command(subcommand)]
     pub(super) command: Command,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people
-    Table,
-    /// One JSON object, e.g. clawfleet.report/1
-    Json,
-    /// One JSON object in each line, as they come (`run` and `copy` only)
-    Ndjson,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -103,7 +96,14 @@ pub(super) enum Command {
 /// Selectors: all, VM151, VM[151-153,160], VM15*, @group, label=value, @failed and @unreachable
 /// (of the last run). Operators, read from left to right: `,` union, `!` difference,
 /// `&` intersection, `^` symmetric difference. Several selectors are a union.
+///
+/// --format is what goes to stdout; --output writes more to files: `--output junit=check.xml
+/// --output prometheus=/var/lib/node_exporter/clawfleet.prom`. With --format nagios the exit code is a
+/// plugin's: 0 ok, 1 warning, 2 critical, 3 unknown. docs/formats.md tells all.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 clean, 1 findings from --fail-on on, 2 critical findings, 3 hosts not observed,\n64 usage (an --output that cannot be written), 78 the inventory is at fault, or nothing worse than\nwarnings was found and an --output could not be written at the end, 130 interrupted."
+)]
 pub(super) struct CheckArgs {
     /// Hosts to check
     #[arg(value_name = "SELECTOR", default_value = "all")]
@@ -127,6 +127,11 @@ pub(super) struct CheckArgs {
     /// The least that makes the exit code 1
     #[arg(long, value_enum, default_value_t = FailOn::Warning, value_name = "SEVERITY")]
     pub(super) fail_on: FailOn,
+
+    /// Write the report to a file as well, in any format; may be given several times. A file is replaced
+    /// whole or not at all
+    #[arg(long = "output", value_name = "FORMAT=PATH", value_parser = OutputArg::parse, conflicts_with = "list")]
+    pub(super) outputs: Vec<OutputArg>,
 }
 
 /// What may be asked for before the run.

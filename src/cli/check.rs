@@ -7,17 +7,25 @@ use super::args::{CheckArgs, Format};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
+use super::format::ReportFormat;
 use super::ground::{Ground, Hosts, Wanted};
+use super::outputs;
+use super::stream::Stream;
 use crate::diagnose;
 use crate::fleet::{self, CancelLevel};
-use crate::model::{Host, HostObservation, HostReport, Report, Verdict};
-use crate::report::{Progress, checks_json, checks_table, render_json, render_table};
+use crate::model::{FleetEvent, Host, HostObservation, HostReport, Report, Verdict};
+use crate::report::{NagiosState, Progress, checks_json, checks_table};
 use crate::store::LastRunRecord;
 
-pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError> {
+pub(super) fn run(
+    context: &Context,
+    args: &CheckArgs,
+    format: ReportFormat,
+) -> Result<Exit, CliError> {
     if args.list {
         return list(context);
     }
+    outputs::look_at(&args.outputs)?;
     let wanted = Wanted {
         forks: args.forks,
         handshakes: args.handshakes,
@@ -26,15 +34,23 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit, CliError>
     };
     let hosts = Hosts::select(context, &args.selectors, wanted)?;
     let path = hosts.path.clone();
-    let report = hosts.run(context, async |ground| observe(context, ground).await)?;
+    let mut stream = (format == ReportFormat::Ndjson).then(|| Stream::new(hosts.hosts.len()));
+    let report = hosts.run(context, async |ground| {
+        observe(context, ground, stream.as_mut()).await
+    })?;
     context.remember(&last_run(&report, &path));
-    let text = match context.format {
-        Format::Table => render_table(&report, context.view),
-        Format::Json | Format::Ndjson => render_json(&report)
-            .map_err(|error| CliError::Machine(format!("the report as JSON: {error}")))?,
+    let printed = match stream {
+        Some(stream) => stream.finish(&report),
+        None => outputs::render(&report, format, args, context.view)
+            .and_then(|text| context.print(&text)),
     };
-    context.print(&text)?;
-    Ok(Exit::of(&report, args.fail_on))
+    let exit = match format {
+        ReportFormat::Nagios => Exit::Monitored(NagiosState::of(&report, args.fail_on.least())),
+        _ => Exit::of(&report, args.fail_on),
+    };
+    // Whoever reads stdout may have gone away; the files are for others.
+    let exit = outputs::write(context, &report, args, exit);
+    printed.map(|()| exit)
 }
 
 /// Lists the classes, and the checks of the inventory, if there is one.
@@ -56,20 +72,32 @@ fn list(context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Clean)
 }
 
-/// Probes hosts and judges them.
-pub(super) async fn observe(context: &Context, ground: &Ground) -> Report {
+/// Probes hosts and judges them; each is told as it ends.
+async fn observe(context: &Context, ground: &Ground, mut stream: Option<&mut Stream>) -> Report {
     let started_at = jiff::Timestamp::now();
     let begin = std::time::Instant::now();
     let hosts = &ground.hosts;
     let names = hosts.iter().map(|host| host.name.clone()).collect();
-    let mut progress = Progress::new(names, context.progress);
+    // Lines and a bar on one terminal would write over each other.
+    let mut progress = Progress::new(names, context.progress && stream.is_none());
+    if let Some(stream) = &mut stream {
+        stream.start(started_at);
+    }
     let observations = fleet::run(
         hosts,
         Arc::clone(&ground.transport),
         ground.limits,
         Arc::clone(&ground.secrets),
         &ground.cancel,
-        |event| progress.on_event(&event),
+        |event| {
+            progress.on_event(&event);
+            if let (Some(stream), FleetEvent::HostFinished { host, observation }) =
+                (&mut stream, &event)
+                && let Some(of) = hosts.get(*host)
+            {
+                stream.host(*host, &diagnose::judge(of, (*observation).clone()));
+            }
+        },
     )
     .await;
     progress.finish();

@@ -62,7 +62,7 @@ impl Context {
         let stdout_is_terminal = io::stdout().is_terminal();
         let stderr_is_terminal = io::stderr().is_terminal();
         Self {
-            format: args.format,
+            format: args.format.common(),
             view: View {
                 style: if colour_on(stdout_is_terminal) {
                     Style::Colour

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::args::FailOn;
 use crate::command::{self, Tally};
 use crate::model::{CommandReport, Report, Severity, Verdict};
+use crate::report::NagiosState;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub enum Exit {
     Config,
     /// Interrupted.
     Interrupted,
+    /// A plugin's state, for `--format nagios`.
+    Monitored(NagiosState),
 }
 
 impl Exit {
@@ -52,6 +55,7 @@ impl Exit {
             Self::Software => 70,
             Self::Config => 78,
             Self::Interrupted => 130,
+            Self::Monitored(state) => state.code(),
         }
     }
 
@@ -82,11 +86,7 @@ impl Exit {
         if summary.not_observed > 0 {
             return Self::NotObserved;
         }
-        let least = match fail_on {
-            FailOn::Info => Severity::Info,
-            FailOn::Warning => Severity::Warning,
-            FailOn::Critical => Severity::Critical,
-        };
+        let least = fail_on.least();
         let of_hosts = report
             .hosts
             .iter()
@@ -96,6 +96,17 @@ impl Exit {
             return Self::Warnings;
         }
         Self::Clean
+    }
+}
+
+impl FailOn {
+    /// Returns the least severity that it means.
+    pub(super) fn least(self) -> Severity {
+        match self {
+            Self::Info => Severity::Info,
+            Self::Warning => Severity::Warning,
+            Self::Critical => Severity::Critical,
+        }
     }
 }
 

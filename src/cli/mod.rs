@@ -15,6 +15,7 @@ mod error;
 mod exit;
 mod explain;
 mod fix;
+mod format;
 mod ground;
 mod harden;
 mod history;
@@ -24,22 +25,27 @@ mod journal;
 mod machine;
 mod notify;
 mod out_dir;
+mod outputs;
 mod outside;
 mod plan_views;
 mod rollback;
 mod rollout;
 mod run;
 mod secrets;
+mod stream;
 mod vouch;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, Command, Format};
+use args::{Args, Command};
 use context::Context;
 use error::CliError;
 pub use exit::Exit;
+use format::ReportFormat;
+
+use crate::report::{NagiosState, render_nagios_fault};
 
 /// Runs the program with these arguments, the first of which is its name.
 pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
@@ -56,16 +62,12 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         }
     };
     let context = Context::new(&args);
-    if args.format == Format::Ndjson && !matches!(args.command, Command::Run(_) | Command::Copy(_))
-    {
-        context.complain(&CliError::Usage {
-            message: "--format ndjson is for `run` and `copy`".into(),
-            hint: Some("--format json prints one object".into()),
-        });
-        return Exit::Usage.into();
+    if let Some(error) = format::refusal(&args) {
+        context.complain(&error);
+        return error.exit().into();
     }
     let result = match &args.command {
-        Command::Check(check) => check::run(&context, check),
+        Command::Check(check) => check::run(&context, check, args.format),
         Command::Harden(harden) => harden::run(&context, harden),
         Command::Fix(fix) => fix::run(&context, fix),
         Command::Restart(restart) => fix::restart(&context, restart),
@@ -83,6 +85,11 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Err(CliError::OutputClosed) => Exit::Clean.into(),
         Err(error) => {
             context.complain(&error);
+            // Whoever reads a plugin's output reads nothing else.
+            if args.format == ReportFormat::Nagios {
+                let _ = context.print(&render_nagios_fault(&error.to_string()));
+                return Exit::Monitored(NagiosState::Unknown).into();
+            }
             error.exit().into()
         }
     }

@@ -19,6 +19,7 @@ mod rollout;
 mod run;
 mod ssh;
 mod text;
+mod trend;
 mod trust;
 mod web;
 mod wildcard;
@@ -57,6 +58,7 @@ pub use ssh::{
     SshFiles, SshOption, SshRequest, SshSettings, UnknownKey,
 };
 pub use text::{escape_json, is_unsafe, sanitize, shorten};
+pub use trend::{HostTrend, SeenPoint, TrendPoint, Trends};
 pub use trust::{
     Agreement, Claim, KeyGroup, KeyKind, KeyStanding, OldKey, Says, ShownKey, Voice,
     compare_claims, group_keys,

@@ -286,6 +286,15 @@ pub(super) fn names(hosts: &[HostReport], of: &[usize]) -> String {
     )
 }
 
+/// The same for a page or a message, in at most about so many characters.
+pub(super) fn some_names(hosts: &[HostReport], of: &[usize], longest: usize) -> String {
+    let names = names(hosts, of);
+    match super::table::cut(&names, longest) {
+        Some(shown) => format!("{shown} ({} in all)", of.len()),
+        None => names,
+    }
+}
+
 /// Groups items by a key, keeping the order in which keys were first seen.
 pub(super) fn group_by<K: Eq + Hash + Clone, T>(
     items: impl IntoIterator<Item = (K, T)>,

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use super::plan_view::PlanReport;
 use super::rollout_view::RolloutReport;
 use super::wire::{
-    WireCommand, WireLastLine, WireLine, WirePlanReport, WireReport, WireRollout, WireRuns,
+    WireCommand, WireEvent, WireLastLine, WireLine, WirePlanReport, WireReport, WireRollout,
+    WireRuns,
 };
 use crate::model::{CommandReport, CommandResult, Report, RunSummary, escape_json};
 
@@ -106,6 +107,14 @@ pub(super) fn pretty(value: &serde_json::Value) -> Result<String, serde_json::Er
 /// None that is known.
 pub fn schema() -> Result<String, serde_json::Error> {
     schema_of::<WireReport>()
+}
+
+/// Returns the JSON Schema of a line of `check --format ndjson`, as [`schema`] does.
+///
+/// # Errors
+/// None that is known.
+pub fn event_schema() -> Result<String, serde_json::Error> {
+    schema_of::<WireEvent>()
 }
 
 /// Returns the JSON Schema of plans that are shown, as [`schema`] does.

@@ -3,13 +3,21 @@
 
 mod checks_view;
 mod command_view;
+mod csv;
+mod events;
 mod fix_view;
 mod fold;
 mod hosts_view;
+mod html;
+mod incident;
 mod inventory_view;
 mod json;
+mod junit;
+mod markdown;
+mod nagios;
 mod plan_view;
 mod progress;
+mod prometheus;
 mod rollout_view;
 mod style;
 mod table;
@@ -19,19 +27,26 @@ mod words;
 
 pub use checks_view::{checks_json, checks_table, explain_check};
 pub use command_view::{FoldedView, StreamedLines, write_command};
+pub use csv::render_csv;
+pub use events::{EventLines, render_ndjson};
 pub use fix_view::render_before_after;
 pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_hosts};
+pub use html::render_html;
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
 pub use json::{
-    plan_schema, render_json, render_plan_json, render_rollout_json, render_runs_json,
-    rollout_schema, run_host_schema, run_schema, run_summary_schema, runs_schema, schema,
-    write_command_json, write_command_last, write_command_line,
+    event_schema, plan_schema, render_json, render_plan_json, render_rollout_json,
+    render_runs_json, rollout_schema, run_host_schema, run_schema, run_summary_schema, runs_schema,
+    schema, write_command_json, write_command_last, write_command_line,
 };
+pub use junit::render_junit;
+pub use markdown::render_markdown;
+pub use nagios::{NagiosState, render_nagios, render_nagios_fault};
 pub use plan_view::{
     PlanGroup, PlanReport, groups as plan_groups, render_group, render_group_details, render_plan,
     render_plan_head,
 };
 pub use progress::Progress;
+pub use prometheus::render_prometheus;
 pub use rollout_view::{RolloutLines, RolloutReport, render_rollout, render_runs};
 pub use style::Style;
 pub use table::{View, render_table};

@@ -1,12 +1,13 @@
 //! The report for people: the verdict, the table, then each class of finding once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
 use super::fold::{self, Row};
+use super::incident::{self, ids};
 use super::style::{self, Style};
 use super::text::{count, sanitize, shorten, span};
 use super::words;
@@ -35,6 +36,18 @@ pub struct View {
     pub quiet: bool,
 }
 
+impl View {
+    /// The view of a table in a file: no colour, and as wide as a mail or a log shows without wrapping.
+    pub const fn plain() -> Self {
+        Self {
+            style: Style::Plain,
+            width: 120,
+            verbose: false,
+            quiet: false,
+        }
+    }
+}
+
 /// Renders a report.
 pub fn render_table(report: &Report, view: View) -> String {
     let mut out = headline(report, view.style);
@@ -51,7 +64,7 @@ pub fn render_table(report: &Report, view: View) -> String {
 }
 
 /// The verdict in one sentence, to be read first and, in a hurry, alone.
-fn headline(report: &Report, style: Style) -> String {
+pub(super) fn headline(report: &Report, style: Style) -> String {
     let summary = report.summary();
     let verdict = report.verdict();
     let of_all = count(summary.hosts, "host");
@@ -135,14 +148,6 @@ fn behind_jumps(report: &Report) -> String {
         [] => String::new(),
         parts => format!(" ({})", parts.join("; ")),
     }
-}
-
-/// The ids of everything that was found, in the order of the classes; the operator's own checks by
-/// name.
-fn ids(report: &Report) -> Vec<String> {
-    let found = report.hosts.iter().flat_map(|host| &host.findings);
-    let ids: BTreeSet<_> = found.map(|finding| (finding.class, finding.id())).collect();
-    ids.into_iter().map(|(_, id)| id.into_owned()).collect()
 }
 
 /// On how many hosts that is a root of trouble; `None` where it is none.
@@ -272,12 +277,20 @@ fn host_names(report: &Report, of: &[usize], view: View) -> String {
 
 /// A node set of that many names, as [`host_names`] has it.
 pub(super) fn shortened(names: String, of: usize, view: View) -> String {
-    if view.verbose || names.chars().count() <= MAX_NAMES {
-        return names;
+    match cut(&names, MAX_NAMES) {
+        Some(shown) if !view.verbose => format!("{shown} ({of} in all, -v shows them)"),
+        _ => names,
+    }
+}
+
+/// The beginning of a node set that is longer than so many characters, cut at a comma.
+pub(super) fn cut(names: &str, longest: usize) -> Option<String> {
+    if names.chars().count() <= longest {
+        return None;
     }
     let mut open = false;
     let mut cut = None;
-    for (at, c) in names.char_indices().take(MAX_NAMES) {
+    for (at, c) in names.char_indices().take(longest) {
         match c {
             '[' => open = true,
             ']' => open = false,
@@ -292,7 +305,7 @@ pub(super) fn shortened(names: String, of: usize, view: View) -> String {
         ),
         None => ("", "…"),
     };
-    format!("{shown}{close} ({of} in all, -v shows them)")
+    Some(format!("{shown}{close}"))
 }
 
 /// Breaks a node set at its commas, for a narrow cell.
@@ -372,23 +385,7 @@ fn section(out: &mut String, report: &Report, id: &str, view: View) {
 
 /// What is said of one host under a class; hosts of which the same is said are shown together.
 fn body(finding: &Finding, host: &HostReport) -> Vec<String> {
-    let mut lines: Vec<String> = finding.evidence.iter().map(words::evidence).collect();
-    if finding.confidence != crate::model::Confidence::High {
-        lines.push(format!("confidence: {}", finding.confidence.id()));
-    }
-    if let Some(cause) = finding.cause {
-        lines.push(format!("follows from {cause}"));
-    }
-    let mut consequences: Vec<&str> = host
-        .findings
-        .iter()
-        .filter(|other| other.cause == Some(finding.class))
-        .map(|other| other.class.id())
-        .collect();
-    consequences.dedup();
-    if !consequences.is_empty() {
-        lines.push(format!("therefore: {}", consequences.join(", ")));
-    }
+    let mut lines = incident::lines(finding, host);
     if let Some(remedy) = words::remedy(finding, host) {
         lines.push(format!("{REMEDY}{}", sanitize(&remedy)));
     }

@@ -69,16 +69,28 @@ pub(super) fn replace_durably(path: &Path, text: &[u8]) -> io::Result<()> {
     sync_dir(&parent(path))
 }
 
-fn put(path: &Path, text: &[u8], settle: fn(&File) -> io::Result<()>) -> io::Result<()> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let name = format!(".new.{:016x}", u64::from_le_bytes(random));
-    let temporary = parent(path).join(name);
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
+/// The same as [`replace_durably`], after `prepare` gave the new file what it needs, such as a mode.
+pub(super) fn replace_readable(
+    path: &Path,
+    text: &[u8],
+    prepare: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
+    put(path, text, |file| {
+        prepare(file)?;
+        file.sync_all()
+    })?;
+    sync_dir(&parent(path))
+}
+
+/// Looks whether a new file can be made beside that one, and leaves nothing behind.
+pub(super) fn can_make_beside(path: &Path) -> io::Result<()> {
+    let (temporary, file) = make_beside(path)?;
+    drop(file);
+    fs::remove_file(temporary)
+}
+
+fn put(path: &Path, text: &[u8], settle: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let (temporary, mut file) = make_beside(path)?;
     let written = file
         .write_all(text)
         .and_then(|()| settle(&file))
@@ -88,6 +100,20 @@ fn put(path: &Path, text: &[u8], settle: fn(&File) -> io::Result<()>) -> io::Res
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Makes a file of a name that nobody can guess.
+fn make_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let name = format!(".new.{:016x}", u64::from_le_bytes(random));
+    let temporary = parent(path).join(name);
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    Ok((temporary, file))
 }
 
 /// The directory of a file; of a bare name, the current one.

@@ -1,11 +1,12 @@
 //! L2: what is kept between runs: who failed in the last one, for `@failed` and `@unreachable`;
 //! which key logged in where; rollouts with their plans and results; the audit log; and the lock
-//! that lets one rollout run at a time.
+//! that lets one rollout run at a time. And what other programs are given to read.
 
 mod audit;
 mod file;
 mod lock;
 mod plans;
+mod publish;
 mod rollouts;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use audit::{AuditEvent, AuditFile, AuditRecord, append_audit};
 pub use lock::{LockFault, RolloutLock};
 pub use plans::{read_plan_file, write_plan_file};
+pub use publish::{can_publish, publish};
 pub use rollouts::{RunList, StoredRun, append_result, list_runs, read_run, write_plan};
 
 /// The largest record that is read, in bytes: 100,000 names of hosts take about 3 MB.

@@ -17,6 +17,7 @@ mod files;
 mod good;
 mod meaning;
 mod notify;
+mod outputs;
 mod selectors;
 mod usage;
 mod yaml;

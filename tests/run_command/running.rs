@@ -220,7 +220,7 @@ fn usage_is_said_before_anybody_connects() {
             .complains(&[words])
             .prints_nothing();
     }
-    program::run(lab.command(&["check", "all", "--format", "ndjson"])).exits(64);
+    program::run(lab.command(&["run", "all", "--format", "csv", "--", "true"])).exits(64);
     assert_eq!(server.accepted(), 0);
 }
 

@@ -1,6 +1,7 @@
 //! The JSON shapes that scripts rely on, apart from the types that the program works with.
 
 mod command;
+mod event;
 mod facts;
 mod plan;
 mod rollout;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use super::words;
 use crate::model::{Finding, FleetFinding, HostError, HostReport, Report};
 pub(super) use command::{WireCommand, WireLastLine, WireLine};
+pub(super) use event::WireEvent;
 use facts::{WireFacts, facts};
 pub(super) use plan::WirePlanReport;
 pub(super) use rollout::{WireRollout, WireRuns};
@@ -118,23 +120,27 @@ struct WireFleetFinding {
 
 impl WireReport {
     pub(super) fn of(report: &Report) -> Self {
-        let summary = report.summary();
         Self {
             schema: "clawfleet.report/1",
             started_at: report.started_at.to_string(),
             elapsed_ms: report.elapsed_ms,
             verdict: report.verdict().id(),
             interrupted: report.interrupted,
-            summary: WireSummary {
-                hosts: summary.hosts,
-                ok: summary.ok,
-                warning: summary.warning,
-                critical: summary.critical,
-                not_observed: summary.not_observed,
-            },
+            summary: summary(report),
             hosts: report.hosts.iter().map(host).collect(),
             fleet_findings: report.fleet_findings.iter().map(fleet_finding).collect(),
         }
+    }
+}
+
+fn summary(report: &Report) -> WireSummary {
+    let summary = report.summary();
+    WireSummary {
+        hosts: summary.hosts,
+        ok: summary.ok,
+        warning: summary.warning,
+        critical: summary.critical,
+        not_observed: summary.not_observed,
     }
 }
 
