@@ -20,6 +20,7 @@ mod history;
 mod hosts;
 mod inventory;
 mod journal;
+mod keeping;
 mod machine;
 mod out_dir;
 mod outside;

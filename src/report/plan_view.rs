@@ -312,6 +312,26 @@ pub fn render_group(report: &PlanReport<'_>, group: &PlanGroup, view: View) -> S
         indented(&mut out, &what, view);
     }
     for act in unit.remedy.iter().flat_map(|remedy| &remedy.acts) {
+        if let Act::Configure {
+            path, place, shown, ..
+        } = act
+        {
+            let head = format!("change {path}, at {place}; its other bytes stay:");
+            indented(&mut out, &sanitize(&head), view);
+            for line in shown {
+                let style = view.style;
+                match line.split_at_checked(1) {
+                    Some(("-", text)) => {
+                        diff_line(&mut out, "-", text, view, |part| style.removed(part));
+                    }
+                    Some(("+", text)) => {
+                        diff_line(&mut out, "+", text, view, |part| style.added(part));
+                    }
+                    _ => diff_line(&mut out, " ", line, view, str::to_owned),
+                }
+            }
+            continue;
+        }
         indented(&mut out, &sanitize(&act_words(act, units.len() == 1)), view);
     }
     for file in &unit.files {
