@@ -282,8 +282,8 @@ pub(super) struct HardenArgs {
     after_help = "Exit codes: as those of `harden`; 4 where something was found that has no remedy here."
 )]
 pub(super) struct FixArgs {
-    /// Hosts to mend, as with `check`
-    #[arg(value_name = "SELECTOR", default_value = "all")]
+    /// Hosts to mend, as with `check`; with --check all of them where none is named
+    #[arg(value_name = "SELECTOR", required_unless_present = "check")]
     pub(super) selectors: Vec<String>,
 
     /// Only these classes of findings

@@ -29,7 +29,13 @@ pub(super) fn run(context: &Context, args: &FixArgs) -> Result<Exit, CliError> {
             hint: None,
         });
     }
-    let hosts = Hosts::select(context, &args.selectors, rollout::reach(&args.rollout))?;
+    let every = ["all".to_owned()];
+    let selectors = if args.selectors.is_empty() {
+        &every[..]
+    } else {
+        &args.selectors
+    };
+    let hosts = Hosts::select(context, selectors, rollout::reach(&args.rollout))?;
     let mending = Mending {
         classes,
         keeping: Keeping {

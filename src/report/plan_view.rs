@@ -440,9 +440,15 @@ fn render_file(out: &mut String, file: &FileChange, view: View) {
 /// A line of a diff. What is too long goes on below, further in than any line begins: on a terminal
 /// it would go on in the first column, and look like a line of ours.
 fn diff_line(out: &mut String, mark: &str, text: &str, view: View, paint: impl Fn(&str) -> String) {
+    use unicode_width::UnicodeWidthStr as _;
     const CONTINUED: &str = "         ";
-    let width = usize::from(view.width).saturating_sub(CONTINUED.len());
     let line = format!("{mark}{}", sanitize(text));
+    let width = usize::from(view.width);
+    let width = if line.width() + 4 <= width {
+        width
+    } else {
+        width.saturating_sub(CONTINUED.len())
+    };
     for (place, part) in broken(&line, width.max(20)).iter().enumerate() {
         let indent = if place == 0 { "    " } else { CONTINUED };
         // Blanks at the end of a changed line can be the whole change.

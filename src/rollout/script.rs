@@ -1,6 +1,6 @@
 //! Composing what is sent to a host in a rollout.
 
-use crate::model::{Act, Become, RolloutStep, Standing, UnitOwner, UnitPlan};
+use crate::model::{Act, Become, Class, RolloutStep, Standing, UnitOwner, UnitPlan};
 use crate::probe::{self, Header, Nonce, ProbeScript};
 
 const BASE: &str = include_str!("scripts/base.sh");
@@ -142,11 +142,19 @@ pub fn step_script(
     unit_of(&mut header, &plan.unit, &plan.owner, by_root);
     header.set("WHO", request.who);
     header.set("HOST", &plan.host);
-    // What was well and is restarted has to run still when its turn comes. Where two units fight for a port it may
-    // be down just then.
+    // What was well and is restarted has to run still when its turn comes, and what was down and is started has to
+    // be down still. Where two units fight for a port it may be either just then.
     let acts = plan.remedy.iter().any(|remedy| !remedy.acts.is_empty());
-    let runs = plan.before == Standing::Well && plan.restart && !acts;
-    header.set("EXPECT", if runs { "active" } else { "" });
+    let mut mended = plan.remedy.iter().flat_map(|remedy| &remedy.classes);
+    let was_down =
+        plan.before == Standing::Off || mended.any(|class| class == Class::GatewayDown.id());
+    let expected = match plan.before {
+        _ if acts || !plan.restart => "",
+        Standing::Well => "active",
+        _ if was_down => "inactive failed",
+        _ => "",
+    };
+    header.set("EXPECT", expected);
     header.set(
         "STEP",
         match request.step {

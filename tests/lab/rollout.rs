@@ -11,6 +11,7 @@ mod locks;
 mod logins;
 mod looking;
 mod questions;
+mod remedies;
 mod shapes;
 mod walks;
 

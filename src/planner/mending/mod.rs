@@ -187,6 +187,13 @@ impl Mending {
                 _ => classes.retain(|class| !hardens_id(class)),
             }
         }
+        let empty = plan.files.is_empty() && acts.is_empty() && classes.is_empty();
+        if empty && !plan.restart && !plan.enable {
+            return Err(Planned::Nothing {
+                unit: unit.to_owned(),
+                why: plan.notes.join("; "),
+            });
+        }
         plan.remedy = Some(Remedy {
             classes,
             acts,
@@ -220,6 +227,20 @@ impl Mending {
                 Err(planned) => left.push(planned),
             }
         }
+        // What is put aside needs nothing more.
+        let retired: Vec<(String, UnitScope)> = needs
+            .iter()
+            .flat_map(|need| &need.acts)
+            .filter_map(|wish| match wish {
+                Wish::Retire(unit) => Some((unit.name.clone(), unit.scope.clone())),
+                _ => None,
+            })
+            .collect();
+        needs.retain(|need| {
+            !retired
+                .iter()
+                .any(|(name, scope)| *name == need.unit.name && *scope == need.unit.scope)
+        });
         // While a gateway is left alone with something worse, its settings are, too.
         let alone: BTreeSet<&str> = left.iter().filter_map(unit_of).collect();
         needs.retain(|need| {
@@ -296,12 +317,7 @@ impl Mending {
                 return Err(refused(Some(name), why, Some(hint)));
             }
         };
-        let claims = gateway.units.iter().filter(|unit| unit.claims_port());
-        let claims: Vec<&Unit> = claims.collect();
-        let [unit] = claims.as_slice() else {
-            let why = "model-skipped: not exactly one unit serves it";
-            return Err(refused(Some(name), why, None));
-        };
+        let unit = only_unit(gateway, finding)?;
         Ok(Some(Need {
             unit,
             port: gateway.port,
@@ -393,7 +409,7 @@ impl Mending {
                         process,
                         foreign: true,
                     }],
-                    ..started(unmasked(unit()?)?)
+                    ..started(unmasked(only_unit(gateway, finding)?)?)
                 }
             }
             // Both are read from the journal, where they stay for a day: what is done is not judged by them.
@@ -458,6 +474,24 @@ impl Mending {
 
 /// Why a restart from within a session of the gateway's own is no restart.
 const INSIDE: &str = "restarted-from-inside: a restart that is asked for in a session of the gateway's own ends with that session, half done";
+
+/// The one unit that is there for a port.
+fn only_unit<'a>(gateway: &'a Gateway, finding: &Finding) -> Result<&'a Unit, Planned> {
+    let mut claims = gateway
+        .units
+        .iter()
+        .filter(|unit| unit.claims_port() && unit.exists());
+    match (claims.next(), claims.next()) {
+        (Some(unit), None) => Ok(unit),
+        _ => {
+            let why = format!(
+                "{}: not exactly one unit claims port {}",
+                finding.class, gateway.port
+            );
+            Err(refused(Some(gateway.name()), why, None))
+        }
+    }
+}
 
 /// The process that a finding says holds the port.
 fn held_by<'a>(facts: &'a Facts, finding: &Finding) -> Option<&'a Process> {
