@@ -25,7 +25,10 @@ impl Holder {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join(name);
         // `sh` may be a program of many names, which goes by the one it is called with.
-        fs::copy("/bin/sh", &program).unwrap();
+        // Another process copies it: a test that forks beside this one would inherit a file that is open for
+        // writing, and such a file is not executed ("Text file busy").
+        let copied = Command::new("cp").arg("/bin/sh").arg(&program).status();
+        assert!(copied.unwrap().success());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let process = Command::new(&program)

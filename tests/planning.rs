@@ -15,7 +15,7 @@ use clawfleet::model::{
 };
 use clawfleet::planner::Hardening;
 use clawfleet::probe::{Nonce, parse, split};
-use clawfleet::rollout::{self, Survey, SurveyTarget, SurveyedFile, digest};
+use clawfleet::rollout::{self, Planning, Survey, SurveyTarget, SurveyedFile, digest};
 use clawfleet::unit::Templates;
 
 fn host() -> Host {

@@ -7,6 +7,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 pub(super) use super::format::Format;
 use super::format::{OutputArg, ReportFormat};
+use crate::planner::Keep;
 
 /// Check fleets of OpenClaw gateways over SSH
 ///
@@ -288,8 +289,8 @@ pub(super) struct HardenArgs {
     after_help = "Exit codes: as those of `harden`; 4 where something was found that has no remedy here."
 )]
 pub(super) struct FixArgs {
-    /// Hosts to mend, as with `check`
-    #[arg(value_name = "SELECTOR", default_value = "all")]
+    /// Hosts to mend, as with `check`; with --check all of them where none is named
+    #[arg(value_name = "SELECTOR", required_unless_present = "check")]
     pub(super) selectors: Vec<String>,
 
     /// Only these classes of findings
@@ -297,19 +298,39 @@ pub(super) struct FixArgs {
     pub(super) classes: Vec<String>,
 
     /// Which of two units stays, where the inventory's service.scope does not say it
-    #[arg(long, value_enum, value_name = "WHOSE")]
-    pub(super) keep: Option<KeepArg>,
+    ///
+    /// system, user, or user:NAME; on a terminal it is asked
+    #[arg(long, value_name = "WHOSE", value_parser = keep)]
+    pub(super) keep: Option<Keep>,
+
+    /// End that program, too, where it holds a gateway's port and is no gateway: its name, or its path
+    #[arg(long, value_name = "PROGRAM")]
+    pub(super) end: Vec<String>,
+
+    /// What a gateway is to use whose configured model it cannot; with --class model-skipped, without which no
+    /// configuration is changed
+    #[arg(long, value_name = "PROVIDER/MODEL", requires = "classes", value_parser = model)]
+    pub(super) model: Option<String>,
 
     #[command(flatten)]
     pub(super) rollout: RolloutArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum KeepArg {
-    /// The system's unit
-    System,
-    /// The user's unit
-    User,
+fn keep(text: &str) -> Result<Keep, String> {
+    match text.split_once(':') {
+        None if text == "system" => Ok(Keep::System),
+        None if text == "user" => Ok(Keep::User(None)),
+        Some(("user", name)) if !name.is_empty() => Ok(Keep::User(Some(name.to_owned()))),
+        _ => Err("it is one of system, user and user:NAME".into()),
+    }
+}
+
+fn model(text: &str) -> Result<String, String> {
+    if crate::planner::is_model(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a model is named with its provider, as in anthropic/claude-opus-4-6".into())
+    }
 }
 
 /// Restart gateways out of band, batch by batch, and verify

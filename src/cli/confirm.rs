@@ -25,7 +25,7 @@ pub(super) enum Choice {
 }
 
 /// What came of a question.
-enum Answer {
+pub(super) enum Answer {
     Line(String),
     /// There is nobody any more.
     Nobody,
@@ -151,7 +151,8 @@ pub(super) async fn yes_or_no(question: String, cancel: &Cancel) -> bool {
     }
 }
 
-async fn line(question: String, cancel: &Cancel) -> Answer {
+/// Asks for a line.
+pub(super) async fn line(question: String, cancel: &Cancel) -> Answer {
     // The connections of the run live on meanwhile. Nobody waits for this thread in the end.
     let reading = tokio::task::spawn_blocking(move || {
         let mut stderr = io::stderr();

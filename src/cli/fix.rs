@@ -2,44 +2,68 @@
 //! looked at again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{FixArgs, Format, KeepArg, RestartArgs, RolloutArgs};
+use super::args::{FixArgs, Format, RestartArgs, RolloutArgs};
+use super::confirm;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::ground::{Ground, Hosts};
 use super::harden;
+use super::keeping;
 use super::outside;
-use super::rollout::{self, Draft};
+use super::rollout::{self, Draft, Looked};
 use crate::diagnose;
 use crate::fleet;
-use crate::fleet::rollout::Planning;
-use crate::model::{
-    Class, Facts, Host, HostReport, Planned, Purpose, RestartWhen, RolloutEnd, TransportKind,
-};
-use crate::planner::{Keep, Mending, Restarting};
+use crate::model::{Class, Host, HostReport, Purpose, RestartWhen, RolloutEnd, TransportKind};
+use crate::planner::{Keeping, Mending, Restarting};
 use crate::report::render_before_after;
-use crate::rollout::{Survey, SurveyTarget};
 
 pub(super) fn run(context: &Context, args: &FixArgs) -> Result<Exit, CliError> {
     let classes = classes(&args.classes)?;
-    let hosts = Hosts::select(context, &args.selectors, rollout::reach(&args.rollout))?;
-    let mending = Mender(Mending {
+    if args.model.is_some() && !classes.contains(&Class::ModelSkipped) {
+        return Err(CliError::Usage {
+            message: "--model is for what --class model-skipped mends".into(),
+            hint: None,
+        });
+    }
+    let every = ["all".to_owned()];
+    let selectors = if args.selectors.is_empty() {
+        &every[..]
+    } else {
+        &args.selectors
+    };
+    let hosts = Hosts::select(context, selectors, rollout::reach(&args.rollout))?;
+    let mending = Mending {
         classes,
-        keep: args.keep.map(|keep| match keep {
-            KeepArg::System => Keep::System,
-            KeepArg::User => Keep::User,
-        }),
-        hardening: harden::as_the_inventory_says(&hosts.hosts)?,
-    });
-    mend(
-        context,
-        hosts,
-        Arc::new(mending),
-        Purpose::Fix,
-        &args.rollout,
-    )
+        keeping: Keeping {
+            everywhere: args.keep.clone(),
+            ..Keeping::default()
+        },
+        ended: args.end.iter().cloned().collect(),
+        model: args.model.clone(),
+        hardening: Arc::new(harden::as_the_inventory_says(&hosts.hosts)?),
+    };
+    let path = hosts.path.clone();
+    hosts.run(context, async |ground| {
+        let mending = Arc::new(mending);
+        let mut looked =
+            rollout::look_and_plan(context, ground, &ground.hosts, Arc::clone(&mending) as _).await;
+        let asks = !args.rollout.yes && !args.rollout.check && confirm::can_ask();
+        if asks && !keeping::decide(context, ground, mending, &mut looked).await {
+            return Ok(Exit::Interrupted);
+        }
+        mend(
+            context,
+            ground,
+            &path,
+            looked,
+            (Purpose::Fix, &args.rollout),
+        )
+        .await
+    })?
 }
 
 pub(super) fn restart(context: &Context, args: &RestartArgs) -> Result<Exit, CliError> {
@@ -48,13 +72,19 @@ pub(super) fn restart(context: &Context, args: &RestartArgs) -> Result<Exit, Cli
     if hosts.hosts.iter().any(here) && !args.rollout.check {
         outside::leave_the_unit(context);
     }
-    mend(
-        context,
-        hosts,
-        Arc::new(Restarter),
-        Purpose::Restart,
-        &args.rollout,
-    )
+    let path = hosts.path.clone();
+    hosts.run(context, async |ground| {
+        let planning = Arc::new(Restarting);
+        let looked = rollout::look_and_plan(context, ground, &ground.hosts, planning).await;
+        mend(
+            context,
+            ground,
+            &path,
+            looked,
+            (Purpose::Restart, &args.rollout),
+        )
+        .await
+    })?
 }
 
 fn classes(ids: &[String]) -> Result<BTreeSet<Class>, CliError> {
@@ -68,40 +98,36 @@ fn classes(ids: &[String]) -> Result<BTreeSet<Class>, CliError> {
         .collect()
 }
 
-fn mend(
+async fn mend(
     context: &Context,
-    hosts: Hosts,
-    planning: Arc<dyn Planning>,
-    purpose: Purpose,
-    args: &RolloutArgs,
+    ground: &Ground,
+    path: &Path,
+    looked: Vec<Looked>,
+    (purpose, args): (Purpose, &RolloutArgs),
 ) -> Result<Exit, CliError> {
-    let path = hosts.path.clone();
-    hosts.run(context, async |ground| {
-        let (seen, entries) = rollout::look_and_plan(context, ground, planning).await;
-        let before: Vec<HostReport> = ground
-            .hosts
-            .iter()
-            .zip(seen)
-            .map(|(host, observation)| diagnose::judge(host, observation))
+    let hosts = ground.hosts.iter();
+    let before: Vec<HostReport> = hosts
+        .zip(&looked)
+        .map(|(host, (observation, _))| diagnose::judge(host, observation.clone()))
+        .collect();
+    let entries = rollout::entries_of_all(&ground.hosts, looked);
+    let draft = Draft::new(path, purpose, RestartWhen::IfChanged, entries, args.check)?;
+    let carried = rollout::carry_out(context, ground, draft, args).await?;
+    let touched: BTreeSet<&str> = carried
+        .results
+        .iter()
+        .filter(|result| !matches!(result.end, RolloutEnd::NotAttempted(_)))
+        .map(|result| result.host.as_str())
+        .collect();
+    if !touched.is_empty() && context.format == Format::Table {
+        let after = look_again(ground, &touched).await;
+        let before: Vec<HostReport> = before
+            .into_iter()
+            .filter(|report| touched.contains(report.name.as_str()))
             .collect();
-        let draft = Draft::new(&path, purpose, RestartWhen::IfChanged, entries, args.check)?;
-        let carried = rollout::carry_out(context, ground, draft, args).await?;
-        let touched: BTreeSet<&str> = carried
-            .results
-            .iter()
-            .filter(|result| !matches!(result.end, RolloutEnd::NotAttempted(_)))
-            .map(|result| result.host.as_str())
-            .collect();
-        if !touched.is_empty() && context.format == Format::Table {
-            let after = look_again(ground, &touched).await;
-            let before: Vec<HostReport> = before
-                .into_iter()
-                .filter(|report| touched.contains(report.name.as_str()))
-                .collect();
-            context.print(&render_before_after(&before, &after, context.view))?;
-        }
-        Ok(carried.exit)
-    })?
+        context.print(&render_before_after(&before, &after, context.view))?;
+    }
+    Ok(carried.exit)
 }
 
 async fn look_again(ground: &Ground, touched: &BTreeSet<&str>) -> Vec<HostReport> {
@@ -128,42 +154,4 @@ async fn look_again(ground: &Ground, touched: &BTreeSet<&str>) -> Vec<HostReport
         .zip(observations)
         .map(|(host, observation)| diagnose::judge(host, observation))
         .collect()
-}
-
-/// Puts the pure planner before the survey.
-struct Mender(Mending);
-
-impl Planning for Mender {
-    fn targets(&self, host: &Host, facts: &Facts) -> Vec<Result<SurveyTarget, Planned>> {
-        self.0.targets(host, facts)
-    }
-
-    fn plan(
-        &self,
-        host: &Host,
-        facts: &Facts,
-        target: &SurveyTarget,
-        survey: Result<Survey, String>,
-    ) -> Planned {
-        self.0.plan(host, facts, target, survey)
-    }
-}
-
-/// As well.
-struct Restarter;
-
-impl Planning for Restarter {
-    fn targets(&self, host: &Host, facts: &Facts) -> Vec<Result<SurveyTarget, Planned>> {
-        Restarting.targets(host, facts)
-    }
-
-    fn plan(
-        &self,
-        host: &Host,
-        facts: &Facts,
-        target: &SurveyTarget,
-        survey: Result<Survey, String>,
-    ) -> Planned {
-        Restarting.plan(host, facts, target, survey)
-    }
 }

@@ -11,10 +11,8 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::ground::{Ground, Hosts, Wanted};
 use super::rollout::{self, Draft};
-use crate::fleet::rollout::Planning;
-use crate::model::{Facts, Host, PROFILES, Plan, Planned, Purpose, RestartWhen, Shape};
+use crate::model::{Host, PROFILES, Plan, Purpose, RestartWhen, Shape};
 use crate::planner::Hardening;
-use crate::rollout::{Survey, SurveyTarget};
 use crate::store;
 use crate::unit::Templates;
 
@@ -83,7 +81,7 @@ async fn draft(
         .collect();
     let profile = profiles.into_iter().collect::<Vec<_>>().join(", ");
     let restart = hardening.restart;
-    let entries = rollout::survey(context, ground, Arc::new(Planner(hardening))).await;
+    let entries = rollout::survey(context, ground, hardening).await;
     Draft::new(
         path,
         Purpose::Harden { profile },
@@ -91,35 +89,6 @@ async fn draft(
         entries,
         args.rollout.check,
     )
-}
-
-/// Puts the pure planner before the survey.
-struct Planner(Arc<Hardening>);
-
-impl Planning for Planner {
-    fn targets(&self, host: &Host, facts: &Facts) -> Vec<Result<SurveyTarget, Planned>> {
-        self.0.targets(host, facts)
-    }
-
-    fn refined(
-        &self,
-        host: &Host,
-        facts: &Facts,
-        target: &SurveyTarget,
-        survey: &Survey,
-    ) -> Option<Result<SurveyTarget, Planned>> {
-        self.0.refined(host, facts, target, survey)
-    }
-
-    fn plan(
-        &self,
-        host: &Host,
-        facts: &Facts,
-        target: &SurveyTarget,
-        survey: Result<Survey, String>,
-    ) -> Planned {
-        self.0.plan(host, facts, target, survey)
-    }
 }
 
 pub(super) fn restart_when(restart: RestartArg) -> RestartWhen {

@@ -22,6 +22,7 @@ mod history;
 mod hosts;
 mod inventory;
 mod journal;
+mod keeping;
 mod machine;
 mod notify;
 mod out_dir;

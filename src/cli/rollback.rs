@@ -10,10 +10,8 @@ use super::exit::Exit;
 use super::ground::Hosts;
 use super::harden::{host_names, restart_when};
 use super::rollout::{self, Draft};
-use crate::fleet::rollout::Planning;
-use crate::model::{Facts, Host, Planned, Purpose, RolloutEnd};
+use crate::model::{Purpose, RolloutEnd};
 use crate::planner::Reversal;
-use crate::rollout::{Survey, SurveyTarget};
 use crate::store;
 
 pub(super) fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CliError> {
@@ -50,11 +48,12 @@ pub(super) fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CliErr
         restart: restart_when(args.restart),
     });
     hosts.run(context, async |ground| {
-        let entries = rollout::survey(context, ground, Arc::new(Back(Arc::clone(&reversal)))).await;
+        let restart = reversal.restart;
+        let entries = rollout::survey(context, ground, reversal).await;
         let draft = Draft::new(
             &path,
             Purpose::Rollback { run },
-            reversal.restart,
+            restart,
             entries,
             args.rollout.check,
         )?;
@@ -90,23 +89,4 @@ fn chosen(context: &Context, args: &RollbackArgs) -> Result<BTreeSet<String>, Cl
         .filter_map(|index| inventory.hosts.get(index))
         .map(|host| host.name.clone())
         .collect())
-}
-
-/// Puts the pure planner before the survey.
-struct Back(Arc<Reversal>);
-
-impl Planning for Back {
-    fn targets(&self, host: &Host, _: &Facts) -> Vec<Result<SurveyTarget, Planned>> {
-        self.0.targets(host)
-    }
-
-    fn plan(
-        &self,
-        host: &Host,
-        facts: &Facts,
-        target: &SurveyTarget,
-        survey: Result<Survey, String>,
-    ) -> Planned {
-        self.0.plan(host, facts, target, survey)
-    }
 }

@@ -15,13 +15,13 @@ use super::harden::host_names;
 use super::journal::Journal;
 use super::machine;
 use crate::fleet::CancelLevel;
-use crate::fleet::rollout::{Crew, Order, Planning, RolledOut, Times, roll_out, survey as look};
+use crate::fleet::rollout::{Crew, Order, RolledOut, Times, roll_out, survey as look};
 use crate::model::{
     Host, HostObservation, HostOutcome, Plan, Planned, Purpose, Refusal, RestartWhen, RolloutEnd,
     UnitPlan, UnitResult, nodeset,
 };
 use crate::report::{Progress, RolloutLines};
-use crate::rollout::{self, Gate};
+use crate::rollout::{self, Gate, Planning};
 use crate::store::{self, RolloutLock};
 
 /// A plan before anybody agreed to it, and what it leaves alone.
@@ -95,19 +95,24 @@ pub(super) async fn survey(
     ground: &Ground,
     planning: Arc<dyn Planning>,
 ) -> Vec<(String, Planned)> {
-    look_and_plan(context, ground, planning).await.1
+    let looked = look_and_plan(context, ground, &ground.hosts, planning).await;
+    entries_of_all(&ground.hosts, looked)
 }
 
-/// As [`survey`], with what was seen of each host.
+/// What was seen of a host, and what is planned for it.
+pub(super) type Looked = (HostObservation, Vec<Planned>);
+
+/// Looks at some of the hosts, in their order.
 pub(super) async fn look_and_plan(
     context: &Context,
     ground: &Ground,
+    hosts: &[Arc<Host>],
     planning: Arc<dyn Planning>,
-) -> (Vec<HostObservation>, Vec<(String, Planned)>) {
-    let names = ground.hosts.iter().map(|host| host.name.clone()).collect();
+) -> Vec<Looked> {
+    let names = hosts.iter().map(|host| host.name.clone()).collect();
     let mut progress = Progress::new(names, context.progress);
-    let seen = look(
-        &ground.hosts,
+    let looked = look(
+        hosts,
         Arc::clone(&ground.transport),
         ground.limits,
         Arc::clone(&ground.secrets),
@@ -117,12 +122,14 @@ pub(super) async fn look_and_plan(
     )
     .await;
     progress.finish();
-    let (mut observations, mut entries) = (Vec::new(), Vec::new());
-    for (host, (observation, plans)) in ground.hosts.iter().zip(seen) {
-        entries.extend(entries_of(host, &observation, plans));
-        observations.push(observation);
-    }
-    (observations, entries)
+    looked
+}
+
+/// What a plan says of each host.
+pub(super) fn entries_of_all(hosts: &[Arc<Host>], looked: Vec<Looked>) -> Vec<(String, Planned)> {
+    let each = hosts.iter().zip(looked);
+    each.flat_map(|(host, (observation, plans))| entries_of(host, &observation, plans))
+        .collect()
 }
 
 fn entries_of(

@@ -27,10 +27,14 @@ pub(super) fn check(gateway: &Gateway, version: Option<&str>) -> Vec<Finding> {
 fn unresolved(gateway: &Gateway) -> Option<Finding> {
     let config = gateway.config.known();
     let primary = config.and_then(|config| config.primary.as_deref());
-    let logged = gateway.units.iter().find_map(|unit| {
-        let journal = unit.journal.known()?;
-        journal.signature(JournalSignature::ModelFallback)
-    });
+    let logged = gateway
+        .units
+        .iter()
+        .find_map(|unit| {
+            let journal = unit.journal.known()?;
+            journal.signature(JournalSignature::ModelFallback)
+        })
+        .filter(|(_, line)| is_about(line, config));
     let unresolved = config.and_then(|config| {
         let model = config.primary.as_deref()?;
         provider_is_unknown(config, model).then(|| Evidence::UnknownProvider {
@@ -59,6 +63,38 @@ fn unresolved(gateway: &Gateway) -> Option<Finding> {
             evidence,
         )
     })
+}
+
+/// Whether a line of the log is about a model that is configured still: after another one was configured, the
+/// line stays in the journal.
+fn is_about(line: &str, config: Option<&GatewayConfig>) -> bool {
+    let configured: Vec<&String> = config
+        .into_iter()
+        .flat_map(|config| config.primary.iter().chain(&config.fallbacks))
+        .collect();
+    let Some(missed) = missed(line).filter(|_| !configured.is_empty()) else {
+        return true;
+    };
+    configured.into_iter().any(|model| {
+        let name = model
+            .split_once('/')
+            .map_or(model.as_str(), |(_, name)| name);
+        [model.as_str(), name]
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(missed))
+    })
+}
+
+/// The model that a line says could not be used.
+fn missed(line: &str) -> Option<&str> {
+    let after = |mark: &str| line.split_once(mark).map(|(_, rest)| rest);
+    let ends = |c: char| c.is_whitespace() || "\"',;".contains(c);
+    ["Model \"", "Unknown model: ", "requested="]
+        .into_iter()
+        .find_map(after)
+        .and_then(|rest| rest.split(ends).next())
+        .map(|model| model.trim_end_matches('.'))
+        .filter(|model| !model.is_empty())
 }
 
 /// Models that a non-empty `agents.defaults.models` leaves out. On 2.x such a fallback is dropped; a

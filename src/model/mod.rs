@@ -45,7 +45,7 @@ pub use http::{
 pub use nodeset::{NodeSetError, natural_cmp};
 pub use observed::Observed;
 pub use outcome::{HostError, HostObservation, HostOutcome, Stage, StageTimes};
-pub use remedy::{Act, EndedProcess, Remedy};
+pub use remedy::{Act, EndedProcess, Remedy, Splice};
 pub use report::{FleetFinding, HostReport, Report, Summary, Verdict};
 pub use rollout::{
     DiffLine, Exposure, FileChange, FileContent, Plan, Planned, Purpose, Refusal, RestartWhen,

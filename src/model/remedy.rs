@@ -41,6 +41,24 @@ pub enum Act {
         /// The user's id.
         uid: u32,
     },
+    /// Changes a gateway's configuration in a few places, as the file's owner; undone by putting a copy back that
+    /// only the host has: such a file holds secrets.
+    Configure {
+        /// Its path.
+        path: String,
+        /// Its owner.
+        uid: u32,
+        /// SHA-256 of it now, in hex.
+        before: String,
+        /// SHA-256 of it then.
+        after: String,
+        /// What is replaced, in the order of the file. All other bytes stay.
+        splices: Vec<Splice>,
+        /// Where that is, for people: `agents.defaults.models, line 12`.
+        place: String,
+        /// The change as lines with `-` and `+` before them.
+        shown: Vec<String>,
+    },
     /// Takes permissions away from a file or directory, as its owner; undone by giving them back.
     Mode {
         /// Its path.
@@ -52,6 +70,17 @@ pub enum Act {
         /// Permission bits then.
         after: u32,
     },
+}
+
+/// A piece of a text that is replaced by another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Splice {
+    /// Where it begins, in bytes.
+    pub at: usize,
+    /// How many bytes are taken away.
+    pub removed: usize,
+    /// What comes there.
+    pub inserted: String,
 }
 
 /// A process that is to be ended. All of it must still hold in the moment in which the signal is sent.
@@ -89,6 +118,13 @@ impl fmt::Display for Act {
             Self::Linger { user, .. } => {
                 write!(f, "let the manager of user {user} run without a login")
             }
+            Self::Configure {
+                path, place, shown, ..
+            } => write!(
+                f,
+                "change {path}, at {place}: {}; its other bytes stay",
+                shown.join(", ")
+            ),
             Self::Mode {
                 path,
                 before,

@@ -8,7 +8,7 @@ use crate::model::{
     Facts, FileChange, FileContent, Gateway, Host, Planned, RestartWhen, Role, ScopeWanted,
     ServiceSpec, SettingChange, Shape, Standing, Unit, UnitFile, UnitOwner, UnitPlan, UnitScope,
 };
-use crate::rollout::{Beside, Survey, SurveyTarget, digest};
+use crate::rollout::{Beside, Planning, Survey, SurveyTarget, digest};
 use crate::unit::{self, InForce, RenderRequest, Rendered, Templates, UnitSetting};
 
 /// What is wanted of all hosts.
@@ -41,18 +41,8 @@ struct Wanted<'a> {
     unit: Option<&'a Unit>,
 }
 
-impl Hardening {
-    /// Returns the profile that a host gets.
-    pub fn profile<'a>(&'a self, host: &'a Host) -> &'a str {
-        self.profile.as_deref().unwrap_or(&host.harden.profile)
-    }
-
-    fn shape(&self, host: &Host) -> Shape {
-        self.shape.unwrap_or(host.harden.shape)
-    }
-
-    /// Names what is looked at on a host, or why nothing is.
-    pub fn targets(&self, host: &Host, facts: &Facts) -> Vec<Result<SurveyTarget, Planned>> {
+impl Planning for Hardening {
+    fn targets(&self, host: &Host, facts: &Facts) -> Vec<Result<SurveyTarget, Planned>> {
         if host.role == Role::None {
             return vec![Err(Planned::Nothing {
                 unit: host.service.unit.clone(),
@@ -90,8 +80,7 @@ impl Hardening {
             .collect()
     }
 
-    /// Names what is looked at once the unit's own file was seen.
-    pub fn refined(
+    fn refined(
         &self,
         host: &Host,
         facts: &Facts,
@@ -113,6 +102,29 @@ impl Hardening {
             text: Some(rendered.text),
             ..target.clone()
         }))
+    }
+
+    fn plan(
+        &self,
+        host: &Host,
+        facts: &Facts,
+        target: &SurveyTarget,
+        survey: Result<Survey, String>,
+    ) -> Planned {
+        match self.planned(host, facts, target, survey) {
+            Ok(planned) | Err(planned) => planned,
+        }
+    }
+}
+
+impl Hardening {
+    /// Returns the profile that a host gets.
+    pub fn profile<'a>(&'a self, host: &'a Host) -> &'a str {
+        self.profile.as_deref().unwrap_or(&host.harden.profile)
+    }
+
+    fn shape(&self, host: &Host) -> Shape {
+        self.shape.unwrap_or(host.harden.shape)
     }
 
     fn file_name(&self, host: &Host, unit: &str) -> String {
@@ -268,19 +280,6 @@ impl Hardening {
                 )),
             )
         })
-    }
-
-    /// Plans for one unit.
-    pub fn plan(
-        &self,
-        host: &Host,
-        facts: &Facts,
-        target: &SurveyTarget,
-        survey: Result<Survey, String>,
-    ) -> Planned {
-        match self.planned(host, facts, target, survey) {
-            Ok(planned) | Err(planned) => planned,
-        }
     }
 
     fn planned(

@@ -9,7 +9,7 @@ mod rollback;
 
 pub use harden::Hardening;
 pub use judge::{goes, health, properties, stop_within};
-pub use mending::{Keep, Mending, still_found};
+pub use mending::{Contest, Keep, Keeping, Mending, is_model, still_found};
 pub use restarting::Restarting;
 pub use rollback::Reversal;
 

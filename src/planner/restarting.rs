@@ -2,15 +2,14 @@
 
 use super::{held, refused, standing};
 use crate::model::{Facts, Host, Planned, Remedy, Standing, Unit, UnitOwner, UnitPlan};
-use crate::rollout::{Beside, Survey, SurveyTarget};
+use crate::rollout::{Beside, Planning, Survey, SurveyTarget};
 
 /// What is wanted of all hosts: that their gateways are restarted.
 #[derive(Debug, Clone, Copy)]
 pub struct Restarting;
 
-impl Restarting {
-    /// Names what is looked at on a host, or why nothing is.
-    pub fn targets(self, host: &Host, facts: &Facts) -> Vec<Result<SurveyTarget, Planned>> {
+impl Planning for Restarting {
+    fn targets(&self, host: &Host, facts: &Facts) -> Vec<Result<SurveyTarget, Planned>> {
         if !facts.units_complete {
             let why = "not every manager of units could be asked";
             let hint = "log in as root, or with `become: sudo`";
@@ -49,9 +48,8 @@ impl Restarting {
         targets
     }
 
-    /// Plans for one unit.
-    pub fn plan(
-        self,
+    fn plan(
+        &self,
         host: &Host,
         facts: &Facts,
         target: &SurveyTarget,

@@ -4,7 +4,7 @@ use super::{held, refused, standing};
 use crate::model::{
     Act, Facts, FileChange, Host, Plan, Planned, Remedy, RestartWhen, Standing, UnitOwner, UnitPlan,
 };
-use crate::rollout::{Beside, Survey, SurveyTarget};
+use crate::rollout::{Beside, Planning, Survey, SurveyTarget};
 use crate::unit::{self, InForce};
 
 /// A run that is taken back.
@@ -16,13 +16,8 @@ pub struct Reversal {
     pub restart: RestartWhen,
 }
 
-impl Reversal {
-    fn units<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = &'a UnitPlan> {
-        self.plan.units.iter().filter(|unit| unit.host == host.name)
-    }
-
-    /// Names what is looked at on a host, or why nothing is.
-    pub fn targets(&self, host: &Host) -> Vec<Result<SurveyTarget, Planned>> {
+impl Planning for Reversal {
+    fn targets(&self, host: &Host, _: &Facts) -> Vec<Result<SurveyTarget, Planned>> {
         // Backwards: what was done last is taken back first.
         let mut units: Vec<&UnitPlan> = self.units(host).collect();
         units.reverse();
@@ -52,40 +47,7 @@ impl Reversal {
             .collect()
     }
 
-    /// What a fix did beside files is taken back by hand: the commands are said.
-    fn by_hand(&self, unit: &UnitPlan, act: &Act) -> Planned {
-        let hint = match act {
-            Act::EndProcess(_) => "a process that was ended does not come back".to_owned(),
-            Act::Linger { user, .. } => format!("loginctl disable-linger {user}"),
-            Act::Mode { path, before, .. } => format!("chmod {before:o} {path}"),
-            Act::Retire {
-                unit: name,
-                owner,
-                path,
-                ..
-            } => {
-                let file = path.rsplit('/').next().unwrap_or_default();
-                let (aside, manager) = match owner {
-                    UnitOwner::System => ("/var/lib/clawfleet/aside", "systemctl"),
-                    UnitOwner::User { .. } => {
-                        ("~/.local/state/clawfleet/aside", "systemctl --user")
-                    }
-                };
-                format!(
-                    "mv {aside}/{}-{file} {path} && {manager} daemon-reload && {manager} enable --now {name}",
-                    self.plan.run
-                )
-            }
-        };
-        refused(
-            Some(&unit.unit),
-            format!("a rollback does not take this back: {act}"),
-            Some(&hint),
-        )
-    }
-
-    /// Plans for one unit.
-    pub fn plan(
+    fn plan(
         &self,
         host: &Host,
         facts: &Facts,
@@ -211,6 +173,48 @@ impl Reversal {
             notes,
             remedy: None,
         }))
+    }
+}
+
+impl Reversal {
+    fn units<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = &'a UnitPlan> {
+        self.plan.units.iter().filter(|unit| unit.host == host.name)
+    }
+
+    /// What a fix did beside files is taken back by hand: the commands are said.
+    fn by_hand(&self, unit: &UnitPlan, act: &Act) -> Planned {
+        let hint = match act {
+            Act::EndProcess(_) => "a process that was ended does not come back".to_owned(),
+            Act::Linger { user, .. } => format!("loginctl disable-linger {user}"),
+            Act::Configure { path, .. } => format!(
+                "a copy of {path} is below runs/{}/{} where clawfleet keeps its runs on the host (config.*)",
+                self.plan.run, unit.unit
+            ),
+            Act::Mode { path, before, .. } => format!("chmod {before:o} {path}"),
+            Act::Retire {
+                unit: name,
+                owner,
+                path,
+                ..
+            } => {
+                let file = path.rsplit('/').next().unwrap_or_default();
+                let (aside, manager) = match owner {
+                    UnitOwner::System => ("/var/lib/clawfleet/aside", "systemctl"),
+                    UnitOwner::User { .. } => {
+                        ("~/.local/state/clawfleet/aside", "systemctl --user")
+                    }
+                };
+                format!(
+                    "mv {aside}/{}-{file} {path} && {manager} daemon-reload && {manager} enable --now {name}",
+                    self.plan.run
+                )
+            }
+        };
+        refused(
+            Some(&unit.unit),
+            format!("a rollback does not take this back: {act}"),
+            Some(&hint),
+        )
     }
 }
 

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::fold::group_by;
 use super::words;
 use crate::diagnose::explain;
-use crate::model::{Class, Confidence, Finding, FleetFinding, HostReport, Report, Severity};
+use crate::model::{
+    Class, Confidence, Finding, FleetFinding, HostReport, Report, Severity, nodeset,
+};
 
 /// One class of finding, or one check of the operator's, and all hosts where it is a root of trouble.
 #[derive(Debug, Clone)]
@@ -67,14 +69,14 @@ fn of_class(report: &Report, id: String, found: &[(usize, &Finding)]) -> Option<
     let severities = found.iter().map(|(_, finding)| finding.severity);
     let said = found.iter().filter_map(|(index, finding)| {
         let host = report.hosts.get(*index)?;
-        Some(((lines(finding, host), words::remedy(finding, host)), *index))
+        Some(((lines(finding, host), words::help(finding, host)), *index))
     });
     let told = group_by(said)
         .into_iter()
-        .map(|((lines, remedy), hosts)| Told {
+        .map(|((lines, help), hosts)| Told {
+            remedy: help.map(|help| help.for_hosts(&names(report, &hosts))),
             hosts,
             lines,
-            remedy,
         })
         .collect();
     let mut hosts: Vec<usize> = found.iter().map(|(index, _)| *index).collect();
@@ -86,6 +88,11 @@ fn of_class(report: &Report, id: String, found: &[(usize, &Finding)]) -> Option<
         hosts,
         told,
     })
+}
+
+fn names(report: &Report, of: &[usize]) -> String {
+    let hosts = of.iter().filter_map(|index| report.hosts.get(*index));
+    nodeset::fold(hosts.map(|host| host.name.as_str()))
 }
 
 fn of_peers(finding: &FleetFinding, places: &HashMap<&str, usize>) -> Incident {

@@ -312,6 +312,26 @@ pub fn render_group(report: &PlanReport<'_>, group: &PlanGroup, view: View) -> S
         indented(&mut out, &what, view);
     }
     for act in unit.remedy.iter().flat_map(|remedy| &remedy.acts) {
+        if let Act::Configure {
+            path, place, shown, ..
+        } = act
+        {
+            let head = format!("change {path}, at {place}; its other bytes stay:");
+            indented(&mut out, &sanitize(&head), view);
+            for line in shown {
+                let style = view.style;
+                match line.split_at_checked(1) {
+                    Some(("-", text)) => {
+                        diff_line(&mut out, "-", text, view, |part| style.removed(part));
+                    }
+                    Some(("+", text)) => {
+                        diff_line(&mut out, "+", text, view, |part| style.added(part));
+                    }
+                    _ => diff_line(&mut out, " ", line, view, str::to_owned),
+                }
+            }
+            continue;
+        }
         indented(&mut out, &sanitize(&act_words(act, units.len() == 1)), view);
     }
     for file in &unit.files {
@@ -420,9 +440,15 @@ fn render_file(out: &mut String, file: &FileChange, view: View) {
 /// A line of a diff. What is too long goes on below, further in than any line begins: on a terminal
 /// it would go on in the first column, and look like a line of ours.
 fn diff_line(out: &mut String, mark: &str, text: &str, view: View, paint: impl Fn(&str) -> String) {
+    use unicode_width::UnicodeWidthStr as _;
     const CONTINUED: &str = "         ";
-    let width = usize::from(view.width).saturating_sub(CONTINUED.len());
     let line = format!("{mark}{}", sanitize(text));
+    let width = usize::from(view.width);
+    let width = if line.width() + 4 <= width {
+        width
+    } else {
+        width.saturating_sub(CONTINUED.len())
+    };
     for (place, part) in broken(&line, width.max(20)).iter().enumerate() {
         let indent = if place == 0 { "    " } else { CONTINUED };
         // Blanks at the end of a changed line can be the whole change.

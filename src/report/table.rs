@@ -365,8 +365,15 @@ fn section(out: &mut String, report: &Report, id: &str, view: View) {
     });
     let groups = fold::group_by(said);
     let limit = if view.verbose { usize::MAX } else { SHOWN };
-    for (lines, members) in groups.iter().take(limit) {
+    for ((lines, help), members) in groups.iter().take(limit) {
         paragraph(out, report, members, lines, view);
+        if let Some(help) = help {
+            // A command is never wrapped: it must paste as one line.
+            let names = members.iter().filter_map(|index| report.hosts.get(*index));
+            let names = crate::model::nodeset::fold(names.map(|host| host.name.as_str()));
+            let line = format!("{REMEDY}{}", sanitize(&help.for_hosts(&names)));
+            let _ = writeln!(out, "    {}", view.style.strong(&line));
+        }
     }
     let rest: Vec<usize> = groups
         .iter()
@@ -384,23 +391,14 @@ fn section(out: &mut String, report: &Report, id: &str, view: View) {
 }
 
 /// What is said of one host under a class; hosts of which the same is said are shown together.
-fn body(finding: &Finding, host: &HostReport) -> Vec<String> {
-    let mut lines = incident::lines(finding, host);
-    if let Some(remedy) = words::remedy(finding, host) {
-        lines.push(format!("{REMEDY}{}", sanitize(&remedy)));
-    }
-    lines
+fn body(finding: &Finding, host: &HostReport) -> (Vec<String>, Option<words::Help>) {
+    (incident::lines(finding, host), words::help(finding, host))
 }
 
 fn paragraph(out: &mut String, report: &Report, members: &[usize], lines: &[String], view: View) {
     let name = host_names(report, members, view);
     let _ = writeln!(out, "  {name}");
     for line in lines {
-        // A command is never wrapped: it must paste as one line.
-        if line.starts_with(REMEDY) {
-            let _ = writeln!(out, "    {}", view.style.strong(line));
-            continue;
-        }
         wrapped(out, line, view);
     }
 }

@@ -35,6 +35,8 @@ pub struct Survey {
     pub held: Option<String>,
     /// The processes that were asked about, those that are there.
     pub processes: Vec<SurveyedProcess>,
+    /// The configurations that were asked about, by path, or why one could not be read. They hold secrets.
+    pub texts: BTreeMap<String, Result<String, String>>,
     /// Digests of the files that were asked about, by path.
     pub digests: BTreeMap<String, String>,
 }
@@ -123,6 +125,7 @@ pub fn parse_survey(output: &[u8], nonce: &Nonce) -> Result<Survey, String> {
         inside: named(&frames, "inside").is_some(),
         held: place.get("held").map(|held| sanitize(held).into_owned()),
         processes: all_named(&frames, "process").filter_map(process).collect(),
+        texts: all_named(&frames, "text").filter_map(text_of).collect(),
         digests: all_named(&frames, "file").filter_map(digest_of).collect(),
     })
 }
@@ -134,6 +137,21 @@ fn process(frame: &Frame<'_>) -> Option<SurveyedProcess> {
         exe: frame.get("exe")?.to_owned(),
         cgroup: frame.get("cgroup")?.to_owned(),
     })
+}
+
+fn text_of(frame: &Frame<'_>) -> Option<(String, Result<String, String>)> {
+    let path = frame.get("path")?.to_owned();
+    if let Some(why) = frame.get("unsound") {
+        return Some((path, Err(sanitize(why).into_owned())));
+    }
+    let encoded: String = frame.all("text").collect();
+    let text = Base64::decode_vec(&encoded).map(String::from_utf8);
+    let text = match text {
+        Ok(Ok(text)) if frame.get("digest") == Some(digest(&text).as_str()) => Ok(text),
+        Ok(Err(_)) => Err("it is not text".to_owned()),
+        _ => Err("it changed while it was read, or is larger than 256 KiB".to_owned()),
+    };
+    Some((path, text))
 }
 
 fn digest_of(frame: &Frame<'_>) -> Option<(String, String)> {

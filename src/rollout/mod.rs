@@ -5,12 +5,14 @@ mod answer;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
+mod planning;
 mod script;
 pub mod validate;
 pub mod waves;
 
 pub use answer::{FoundFile, StepAnswer, Survey, SurveyedFile, parse_step, parse_survey};
 pub use machine::{Action, Answer, Health, Input, Record, Terms, Way};
+pub use planning::Planning;
 pub use script::{Beside, StepRequest, SurveyRequest, SurveyTarget, step_script, survey_script};
 pub use validate::{check_unit, digest, validate};
 pub use waves::{BatchSpec, Gate, MaxFail, waves};

@@ -1,6 +1,6 @@
 //! Composing what is sent to a host in a rollout.
 
-use crate::model::{Act, Become, RolloutStep, Standing, UnitOwner, UnitPlan};
+use crate::model::{Act, Become, Class, RolloutStep, Standing, UnitOwner, UnitPlan};
 use crate::probe::{self, Header, Nonce, ProbeScript};
 
 const BASE: &str = include_str!("scripts/base.sh");
@@ -35,6 +35,8 @@ pub struct Beside {
     pub processes: Vec<u32>,
     /// Files that it may put aside.
     pub files: Vec<String>,
+    /// Configurations that it may change, and whose they are.
+    pub texts: Vec<(String, u32)>,
     /// Whether root looks, though the unit is a user's.
     pub by_root: bool,
 }
@@ -102,8 +104,16 @@ pub fn survey_script(
         .collect();
     let processes = pids.iter().map(|pid| ["look_process", pid]);
     let files = request.beside.files.iter().map(|path| ["look_file", path]);
-    let looks: Vec<[&str; 2]> = processes.chain(files).collect();
-    let looks: Vec<&[&str]> = looks.iter().map(<[&str; 2]>::as_slice).collect();
+    let owners: Vec<String> = request
+        .beside
+        .texts
+        .iter()
+        .map(|(_, uid)| uid.to_string())
+        .collect();
+    let texts = request.beside.texts.iter().zip(&owners);
+    let texts = texts.map(|((path, _), uid)| vec!["look_text", path.as_str(), uid.as_str()]);
+    let looks: Vec<Vec<&str>> = processes.chain(files).map(Vec::from).chain(texts).collect();
+    let looks: Vec<&[&str]> = looks.iter().map(Vec::as_slice).collect();
     header.function("beside", &looks);
     outer(
         header.text() + BASE + COMMON + SURVEY,
@@ -132,11 +142,19 @@ pub fn step_script(
     unit_of(&mut header, &plan.unit, &plan.owner, by_root);
     header.set("WHO", request.who);
     header.set("HOST", &plan.host);
-    // What was well and is restarted has to run still when its turn comes. Where two units fight for a port it may
-    // be down just then.
+    // What was well and is restarted has to run still when its turn comes, and what was down and is started has to
+    // be down still. Where two units fight for a port it may be either just then.
     let acts = plan.remedy.iter().any(|remedy| !remedy.acts.is_empty());
-    let runs = plan.before == Standing::Well && plan.restart && !acts;
-    header.set("EXPECT", if runs { "active" } else { "" });
+    let mut mended = plan.remedy.iter().flat_map(|remedy| &remedy.classes);
+    let was_down =
+        plan.before == Standing::Off || mended.any(|class| class == Class::GatewayDown.id());
+    let expected = match plan.before {
+        _ if acts || !plan.restart => "",
+        Standing::Well => "active",
+        _ if was_down => "inactive failed",
+        _ => "",
+    };
+    header.set("EXPECT", expected);
     header.set(
         "STEP",
         match request.step {
@@ -241,6 +259,30 @@ fn call(act: &Act) -> Vec<String> {
             digest.clone(),
         ],
         Act::Linger { user, .. } => vec!["act_linger".into(), user.clone()],
+        Act::Configure {
+            path,
+            uid,
+            before,
+            after,
+            splices,
+            ..
+        } => {
+            let head = [
+                "act_configure".into(),
+                path.clone(),
+                uid.to_string(),
+                before.clone(),
+                after.clone(),
+            ];
+            let splices = splices.iter().flat_map(|splice| {
+                [
+                    splice.at.to_string(),
+                    splice.removed.to_string(),
+                    splice.inserted.clone(),
+                ]
+            });
+            head.into_iter().chain(splices).collect()
+        }
         Act::Mode {
             path,
             uid,

@@ -28,6 +28,9 @@ const MOST_ACTS: usize = 32;
 const LONGEST_PATH: usize = 4095;
 const LONGEST_NAME: usize = 255;
 
+/// The longest configuration that is changed, in bytes; the survey reads no more.
+const MAX_CONFIG: usize = 256 << 10;
+
 /// The longest remark or value of a setting, in bytes.
 const LONGEST_REMARK: usize = 16 << 10;
 
@@ -247,6 +250,37 @@ fn check_act(act: &Act, unit: &UnitPlan) -> Result<(), String> {
         Act::Linger { user, .. } => require(is_user_name(user), || {
             format!("{} is no name of a user", quoted(user))
         }),
+        Act::Configure {
+            path,
+            before,
+            after,
+            splices,
+            place,
+            shown,
+            ..
+        } => {
+            require(is_normal_path(path), || {
+                format!("{} is no path", quoted(path))
+            })?;
+            require(is_digest(before) && is_digest(after), || {
+                "a digest is not 64 lower-case hex digits".to_owned()
+            })?;
+            let mut from = 0;
+            let in_order = splices.iter().all(|splice| {
+                let fits = splice.at >= from && is_inserted(&splice.inserted);
+                from = splice.at.saturating_add(splice.removed);
+                fits && from <= MAX_CONFIG
+            });
+            require(
+                in_order && !splices.is_empty() && splices.len() <= 4,
+                || format!("the changes of {} are none of ours", quoted(path)),
+            )?;
+            let lines = shown.iter().chain([place]);
+            require(
+                shown.len() <= MOST_NOTES && lines.into_iter().all(|line| is_line(line, 1024)),
+                || format!("the changes of {} are not described", quoted(path)),
+            )
+        }
         Act::Mode {
             path,
             before,
@@ -262,6 +296,14 @@ fn check_act(act: &Act, unit: &UnitPlan) -> Result<(), String> {
             )
         }
     }
+}
+
+/// What a configuration's change may bring: names of models, and what stands around them.
+fn is_inserted(text: &str) -> bool {
+    text.len() <= 1024
+        && text
+            .chars()
+            .all(|c| matches!(c, ' '..='~' | '\n' | '\r' | '\t'))
 }
 
 /// A path as the kernel says it, which may end in ` (deleted)`.

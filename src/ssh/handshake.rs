@@ -48,10 +48,8 @@ pub(super) struct Handshake<'a> {
     settings: &'a SshSettings,
     clock: &'a Arc<StageClock>,
     pub(super) learned: Arc<Mutex<Learned>>,
-    /// Whether somebody in between may have dropped the connection.
-    proxied: bool,
-    /// Whether another handshake went through on the same way.
-    others_worked: bool,
+    /// The place on a way that has somebody in between, who may have dropped the connection.
+    pass: Option<&'a Pass>,
     /// Until when the server may be silent, where ConnectTimeout says so.
     banner_until: Option<Instant>,
     complaint: Option<Complaint>,
@@ -69,15 +67,14 @@ impl<'a> Handshake<'a> {
     pub(super) fn new(
         settings: &'a SshSettings,
         clock: &'a Arc<StageClock>,
-        admission: &Admission,
+        admission: &'a Admission,
         opened: Opened,
     ) -> (Self, Stream) {
         let handshake = Self {
             settings,
             clock,
             learned: Arc::default(),
-            proxied: admission.pass.is_some(),
-            others_worked: admission.pass.as_ref().is_some_and(Pass::others_worked),
+            pass: admission.pass.as_ref(),
             banner_until: opened.banner_until,
             complaint: opened.complaint,
         };
@@ -180,10 +177,12 @@ impl<'a> Handshake<'a> {
             head: &broken.head,
             proxy: &said,
         };
-        if before_banner && words::is_busy(&heard, self.others_worked) {
+        // As of now: those that began beside this one may have come through meanwhile.
+        let others_worked = self.pass.is_some_and(Pass::others_worked);
+        if before_banner && words::is_busy(&heard, others_worked) {
             return Trouble::Busy;
         }
-        if before_banner && self.proxied && words::is_silent(&heard) {
+        if before_banner && self.pass.is_some() && words::is_silent(&heard) {
             return Trouble::Silent(said);
         }
         let failed =

@@ -11,11 +11,16 @@ use crate::model::HostOutcome;
 /// How often a server is asked again that has too many logins in flight.
 const RETRIES: u32 = 5;
 
-/// How often one is that closes without a word: it may be down, and then no time helps.
-const SILENT_RETRIES: u32 = 2;
+/// How often one is that closes without a word: it may be down, and then no time helps. An sshd older than
+/// 8.5 with too many logins in flight does the same, and on a busy machine the first of them takes seconds;
+/// with these pauses one has two to four.
+const SILENT_RETRIES: u32 = 3;
 
 /// The first pause before that; each next one is twice as long.
 const PAUSE: Duration = Duration::from_millis(150);
+
+/// The first pause after a close that says nothing.
+const SILENT_PAUSE: Duration = Duration::from_millis(300);
 
 /// How often a server that has too many logins in flight was asked.
 pub(super) struct Patience {
@@ -60,6 +65,7 @@ impl Patience {
         if self.refusals > SILENT_RETRIES {
             return Err(words::silent(clock, self.refusals, said));
         }
+        self.pause = self.pause.max(SILENT_PAUSE);
         self.wait().await;
         Ok(())
     }

@@ -322,5 +322,5 @@ fn a_proxy_command_that_ends_without_a_word_is_not_taken_for_a_busy_server() {
         .host("one")
         .is("unreachable")
         .at("banner")
-        .says(&["without a word, 3 times"]);
+        .says(&["without a word, 4 times"]);
 }

@@ -72,6 +72,45 @@ fn an_unknown_class_is_usage() {
 }
 
 #[test]
+fn a_fix_names_its_hosts_and_what_it_may_do() {
+    let desk = Desk::new();
+    for (args, complaint) in [
+        (&["fix"][..], &["SELECTOR"][..]),
+        (&["fix", "all", "--keep", "both"], &["--keep", "user:NAME"]),
+        (&["fix", "all", "--keep", "user:"], &["--keep", "user:NAME"]),
+        (
+            &["fix", "all", "--class", "model-skipped", "--model", "opus"],
+            &["--model", "anthropic/claude-opus-4-6"],
+        ),
+        (
+            &[
+                "fix",
+                "all",
+                "--class",
+                "model-skipped",
+                "--model",
+                "a/b\"}",
+            ],
+            &["--model", "with its provider"],
+        ),
+        (&["fix", "all", "--model", "a/b"], &["--class"]),
+        (
+            &["fix", "all", "--class", "no-linger", "--model", "a/b"],
+            &["--model", "--class model-skipped"],
+        ),
+        (
+            &["fix", "all", "--class", "orphans"],
+            &["no class `orphans`", "explain"],
+        ),
+    ] {
+        desk.run(args)
+            .exits(64)
+            .prints_nothing()
+            .complains(complaint);
+    }
+}
+
+#[test]
 fn help_and_version_are_answers() {
     let desk = Desk::new();
     for args in [

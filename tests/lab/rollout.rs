@@ -11,6 +11,7 @@ mod locks;
 mod logins;
 mod looking;
 mod questions;
+mod remedies;
 mod shapes;
 mod walks;
 
@@ -545,7 +546,9 @@ fn settled(host: &str, within: Duration) -> Host {
         // From outside: looking inside takes a processor's time, and dozens of hosts wait at once.
         if begin.elapsed() > within || !lock.exists() {
             let seen = Host::see(host);
-            let quiet = seen.left.is_empty() && seen.gateway("http") == "live";
+            // A gateway may serve before its user's manager, which is still starting, answers.
+            let told = !seen.gateway("ActiveState").is_empty();
+            let quiet = told && seen.left.is_empty() && seen.gateway("http") == "live";
             if quiet || begin.elapsed() > within {
                 return seen;
             }

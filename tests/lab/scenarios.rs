@@ -1,7 +1,7 @@
 //! Each planted fault is found and told from its look-alikes; nothing else is.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::lab::{
     Bastion, Gateway, PLANTED, consequences, fleet, host, lab, on_host, plant, roots, set,
@@ -108,68 +108,37 @@ fn the_evidence_names_the_process_that_the_host_itself_names() {
     );
 }
 
-/// The remedy is a command that mends the host when it is pasted.
+/// The remedies are commands that mend the hosts when they are pasted.
 #[test]
-fn the_remedy_for_an_orphan_works_when_pasted() {
-    let _turn = fleet();
-    let bastion = Bastion::new();
-    let (_, report) = bastion.check("VM154");
-    let remedy = host(&report, "VM154")["findings"][0]["remedy"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    paste(&remedy);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let (_, report) = bastion.check("VM154");
-        let found = roots(host(&report, "VM154"));
-        // The restarts of the last hour stay in the journal and are told, as they should be.
-        if found.is_subset(&set(&["journal-noise", "restart-growth", "unit-weak"])) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "still {found:?}");
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    plant("VM154", "orphan", Gateway::StandIn);
-    lab(&["wait", "VM154", "60"]);
-}
-
-/// Runs a remedy as typed, but with the lab's key and known hosts.
-fn paste(remedy: &str) {
-    let options = "ssh -F none -o BatchMode=yes -i /run/clawfleet-lab/id_ed25519 \
-                   -o UserKnownHostsFile=/run/clawfleet-lab/known_hosts ";
-    let pasted = remedy.replacen("ssh ", options, 1);
-    lab(&["bastion", "--", "sh", "-c", &pasted]);
-}
-
-/// So do those for weak settings, in the system's manager and in a user's.
-#[test]
-fn the_remedy_for_weak_settings_works_when_pasted() {
+fn the_remedies_work_when_pasted() {
     let _turn = fleet();
     let bastion = Bastion::new();
     plant("VM171", "unit-token", Gateway::StandIn);
     lab(&["wait", "VM171", "60"]);
-    for name in ["VM171", "VM154"] {
+    let remedies = |name: &str| -> BTreeSet<String> {
         let (_, report) = bastion.check(name);
-        for finding in host(&report, name)["findings"].as_array().unwrap() {
-            let class = finding["class"].as_str().unwrap();
-            if class.starts_with("unit-weak")
-                || class.starts_with("start-limit")
-                || class == "secrets-readable"
-            {
-                paste(finding["remedy"].as_str().unwrap());
-            }
+        let findings = host(&report, name)["findings"].as_array().unwrap().clone();
+        let remedies = findings
+            .iter()
+            .filter_map(|finding| finding["remedy"].as_str());
+        let own = remedies.filter(|remedy| remedy.starts_with("clawfleet "));
+        own.map(str::to_owned).collect()
+    };
+    for (name, wanted) in [
+        ("VM154", &["clawfleet fix VM154", "clawfleet harden VM154"]),
+        ("VM171", &["clawfleet fix VM171", "clawfleet harden VM171"]),
+    ] {
+        let found = remedies(name);
+        assert_eq!(found, set(wanted), "{name}");
+        for remedy in &found {
+            let words: Vec<&str> = remedy.split(' ').skip(1).collect();
+            let args = [&words[..], &["--yes", "--settle", "2s"]].concat();
+            let out = bastion.clawfleet(&args);
+            assert_eq!(out.status.code(), Some(0), "{remedy}: {out:?}");
         }
-        let found = roots(host(&bastion.check(name).1, name));
-        // One drop-in holds the settings of the last one that was pasted; both are told until then.
-        assert!(!found.contains("secrets-readable"), "{name} {found:?}");
-        assert!(
-            !found.contains("start-limit-unreachable"),
-            "{name} {found:?}"
-        );
+        let left = remedies(name);
+        assert_eq!(left, set(&[]), "{name}");
     }
-    let found = roots(host(&bastion.check("VM154").1, "VM154"));
-    assert!(!found.contains("unit-weak"), "{found:?}");
     for (name, scenario) in [("VM171", "orphan-root"), ("VM154", "orphan")] {
         plant(name, scenario, Gateway::StandIn);
         lab(&["wait", name, "60"]);

@@ -1,5 +1,5 @@
 //! Rollouts on real hosts: looking for a plan, and carrying one out. The decisions are made elsewhere: what is
-//! planned by whoever implements [`Planning`], what is done next by `rollout::Way`.
+//! planned by whoever implements `rollout::Planning`, what is done next by `rollout::Way`.
 
 mod batches;
 mod line;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use batches::{Between, Order, RolledOut, Sick, roll_out};
-pub use survey::{Planning, survey};
+pub use survey::survey;
 
 use super::Limits;
 use super::worker::{AnyTransport, RunSecrets};

@@ -9,37 +9,11 @@ use crate::fleet::dispatcher::run_errand;
 use crate::fleet::worker::{AnyTransport, Errand, RunSecrets};
 use crate::fleet::{Cancel, Limits, remote};
 use crate::model::{Facts, FleetEvent, Host, HostObservation, Planned};
-use crate::rollout::{self, Survey, SurveyRequest, SurveyTarget};
+use crate::rollout::{self, Planning, Survey, SurveyRequest, SurveyTarget};
 use crate::ssh::Session;
 
 /// How long one look may take: systemd-analyze takes a second on a slow host.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// Decides what is looked at and what follows from it.
-pub trait Planning: Send + Sync {
-    /// Names what is looked at on a host, or why nothing is.
-    fn targets(&self, host: &Host, facts: &Facts) -> Vec<Result<SurveyTarget, Planned>>;
-
-    /// Names what is looked at instead, once the unit's own file was seen: a whole unit is made from it.
-    fn refined(
-        &self,
-        _host: &Host,
-        _facts: &Facts,
-        _target: &SurveyTarget,
-        _survey: &Survey,
-    ) -> Option<Result<SurveyTarget, Planned>> {
-        None
-    }
-
-    /// Plans for one target.
-    fn plan(
-        &self,
-        host: &Host,
-        facts: &Facts,
-        target: &SurveyTarget,
-        survey: Result<Survey, String>,
-    ) -> Planned;
-}
 
 /// Probes every host, looks at the units that are planned for, and plans. The plans of a host that was not
 /// seen in full are empty; its observation says why.

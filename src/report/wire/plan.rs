@@ -309,6 +309,7 @@ fn act(act: &Act) -> WireAct {
             Act::EndProcess(_) => "end-process",
             Act::Retire { .. } => "retire-unit",
             Act::Linger { .. } => "linger",
+            Act::Configure { .. } => "configure",
             Act::Mode { .. } => "mode",
         },
         what: act.to_string(),

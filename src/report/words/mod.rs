@@ -4,7 +4,7 @@ mod evidence;
 mod remedy;
 
 pub(super) use evidence::evidence;
-pub(super) use remedy::{quote, remedy};
+pub(super) use remedy::{Help, help, quote, remedy};
 
 use super::text::{sanitize, shorten};
 use crate::diagnose::explain;

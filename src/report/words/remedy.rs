@@ -3,81 +3,140 @@
 use std::borrow::Cow;
 
 use super::super::text::sanitize;
-use super::scope;
 use crate::model::{Class, Evidence, Finding, HostReport, Process, Subject, UnitScope};
 
 /// The longest remedy that is shown, in characters.
 const LONGEST: usize = 2000;
 
+/// What helps.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::report) enum Help {
+    /// A command of this program about the hosts: what stands before them, and after.
+    Clawfleet {
+        /// The command.
+        verb: &'static str,
+        /// Its options.
+        options: String,
+    },
+    /// A command on one host, or a sentence.
+    Text(String),
+}
+
+impl Help {
+    /// Returns it as it is typed for these hosts, as a node set.
+    pub(in crate::report) fn for_hosts(&self, hosts: &str) -> String {
+        match self {
+            // A shell may take brackets for a pattern.
+            Self::Clawfleet { verb, options } => {
+                format!("clawfleet {verb} {}{options}", quote(hosts))
+            }
+            Self::Text(text) => text.clone(),
+        }
+    }
+}
+
+/// Returns a command that helps one host.
+pub(in crate::report) fn remedy(finding: &Finding, host: &HostReport) -> Option<String> {
+    Some(help(finding, host)?.for_hosts(&host.name))
+}
+
 /// Returns a command that helps, complete enough to be pasted. None is better than one that a host
 /// made long, or filled with blanks: a command is never wrapped, so the terminal would go on with it
 /// in the first column, where it could look like another host's row.
-pub(in crate::report) fn remedy(finding: &Finding, host: &HostReport) -> Option<String> {
-    let remedy = command(finding, host)?;
-    let odd_blank = |c: char| c.is_whitespace() && c != ' ';
-    let fits = remedy.chars().count() <= LONGEST && !remedy.contains("   ");
-    (fits && !remedy.contains(odd_blank)).then_some(remedy)
-}
-
-fn command(finding: &Finding, host: &HostReport) -> Option<String> {
+pub(in crate::report) fn help(finding: &Finding, host: &HostReport) -> Option<Help> {
     // A consequence goes away with its cause.
     if finding.cause.is_some() {
         return None;
     }
+    if let Some(help) = own_command(finding, host) {
+        return Some(help);
+    }
+    let text = command(finding, host)?;
+    let odd_blank = |c: char| c.is_whitespace() && c != ' ';
+    let fits = text.chars().count() <= LONGEST && !text.contains("   ");
+    (fits && !text.contains(odd_blank)).then_some(Help::Text(text))
+}
+
+/// What this program mends by itself.
+fn own_command(finding: &Finding, host: &HostReport) -> Option<Help> {
+    let of = |verb, options: &str| {
+        Some(Help::Clawfleet {
+            verb,
+            options: options.to_owned(),
+        })
+    };
+    let has_unit = matches!(finding.subject, Subject::Unit { .. });
+    match finding.class {
+        Class::OrphanHoldsPort | Class::LeftoverProcess if has_unit => of("fix", ""),
+        Class::GatewayDown if has_unit && !is_masked(finding) => of("fix", ""),
+        Class::DaemonReloadNeeded | Class::NoLinger | Class::SecretsReadable => of("fix", ""),
+        Class::DuplicateUnit => match two_units(finding)? {
+            (UnitScope::System, UnitScope::User { .. }) => of("fix", " --keep system"),
+            (UnitScope::User { .. }, UnitScope::System) => of("fix", " --keep user"),
+            _ => of("fix", ""),
+        },
+        Class::UnitWeak | Class::StartLimitUnreachable => of("harden", ""),
+        Class::UnitDrift => of("harden", " --check"),
+        Class::GatewayHung
+        | Class::DebugPortOpen
+        | Class::ChannelsSuppressed
+        | Class::VersionMismatch
+            // It restarts all that a host has.
+            if host
+                .observation
+                .outcome
+                .facts()
+                .is_some_and(|facts| facts.gateways.len() == 1) =>
+        {
+            of("restart", "")
+        }
+        Class::ModelSkipped => finding
+            .evidence
+            .iter()
+            .any(|evidence| matches!(evidence, Evidence::NotListed { .. }))
+            .then(|| of("fix", " --class model-skipped"))?,
+        _ => None,
+    }
+}
+
+/// The scopes of the unit that is better kept and of the other one, where a finding names both. The one that
+/// serves now is kept, because that disturbs least; with none serving, the system's, which needs no lingering.
+fn two_units(finding: &Finding) -> Option<(&UnitScope, &UnitScope)> {
+    // Another service's process: its own unit shows whose it is.
+    let holder = |evidence: &Evidence| matches!(evidence, Evidence::PortHolder { .. });
+    if finding.evidence.iter().any(holder) {
+        return None;
+    }
+    let mut evidence = finding.evidence.iter();
+    let keep = evidence
+        .find_map(|evidence| match evidence {
+            Evidence::ManagedBy { scope, .. } => Some(scope),
+            _ => None,
+        })
+        .unwrap_or(&UnitScope::System);
+    let other = finding
+        .evidence
+        .iter()
+        .find_map(|evidence| match evidence {
+            Evidence::UnitState { scope, .. } if scope != keep => Some(scope),
+            _ => None,
+        })?;
+    Some((keep, other))
+}
+
+fn command(finding: &Finding, host: &HostReport) -> Option<String> {
     let unit = Unit::of(finding, host);
     let holder = finding.evidence.iter().find_map(|evidence| match evidence {
         Evidence::PortHolder { process, .. } => Some(process),
         _ => None,
     });
     Some(match finding.class {
+        // Of no unit.
         Class::OrphanHoldsPort | Class::LeftoverProcess => {
-            let end = end_process(holder?);
-            match &finding.subject {
-                Subject::Unit { .. } => host_command(
-                    host,
-                    &format!(
-                        "{end}; {}; {}",
-                        unit.ctl("reset-failed"),
-                        unit.ctl("restart")
-                    ),
-                ),
-                _ => host_command(host, &end),
-            }
+            host_command(host, &end_process(holder?))
         }
-        Class::DuplicateUnit => {
-            // The unit that serves now is kept, because that disturbs least; with none serving, the
-            // system's, which needs no lingering.
-            let keep = finding
-                .evidence
-                .iter()
-                .find_map(|evidence| match evidence {
-                    Evidence::ManagedBy { scope, .. } => Some(scope),
-                    _ => None,
-                })
-                .unwrap_or(&UnitScope::System);
-            let other = finding.evidence.iter().find_map(|evidence| match evidence {
-                Evidence::UnitState { name, scope, .. } if scope != keep => Some((name, scope)),
-                _ => None,
-            });
-            match (holder, other) {
-                // Another service's process: its own unit shows whose it is.
-                (Some(process), _) => {
-                    host_command(host, &format!("systemctl status {}", process.pid))
-                }
-                (None, Some((name, other))) => {
-                    let other = Unit {
-                        name: quote(name),
-                        scope: other.clone(),
-                    };
-                    format!(
-                        "keep the {} unit: {}",
-                        scope(keep),
-                        host_command(host, &other.ctl("disable --now"))
-                    )
-                }
-                (None, None) => return None,
-            }
-        }
+        // Another service's process: its own unit shows whose it is.
+        Class::DuplicateUnit => host_command(host, &format!("systemctl status {}", holder?.pid)),
         Class::ForeignProcessOnPort => {
             host_command(host, &format!("systemctl status {}", holder?.pid))
         }
@@ -86,7 +145,7 @@ fn command(finding: &Finding, host: &HostReport) -> Option<String> {
                 host,
                 &format!("{}; {}", unit.ctl("unmask"), unit.ctl("enable --now")),
             ),
-            Subject::Unit { .. } => host_command(host, &unit.ctl("enable --now")),
+            Subject::Unit { .. } => return None,
             _ => format!(
                 "set `role: none` for {} if no gateway belongs there; otherwise install its unit",
                 host.name
@@ -96,41 +155,6 @@ fn command(finding: &Finding, host: &HostReport) -> Option<String> {
         | Class::DebugPortOpen
         | Class::ChannelsSuppressed
         | Class::VersionMismatch => host_command(host, &unit_at(finding, host).ctl("restart")),
-        Class::DaemonReloadNeeded => host_command(host, &unit.manager("daemon-reload")),
-        Class::NoLinger => match &unit.scope {
-            UnitScope::User { user, .. } => {
-                host_command(host, &format!("loginctl enable-linger {}", quote(user)))
-            }
-            UnitScope::System => return None,
-        },
-        Class::UnitWeak | Class::StartLimitUnreachable => {
-            host_command(host, &unit.drop_in(finding.class.id(), &mending(finding)))
-        }
-        Class::UnitDrift => host_command(host, &unit.ctl("cat")),
-        Class::SecretsReadable => {
-            let files: Vec<(u32, String)> = finding
-                .evidence
-                .iter()
-                .filter_map(|evidence| match evidence {
-                    Evidence::Mode { path, uid, .. } => Some((*uid, quote(path))),
-                    _ => None,
-                })
-                .collect();
-            // As their owner: a link that somebody puts there meanwhile leads to nobody else's file.
-            let (owner, _) = files.first()?;
-            let paths: Vec<&str> = files
-                .iter()
-                .filter(|(uid, _)| uid == owner)
-                .map(|(_, path)| path.as_str())
-                .collect();
-            host_command(
-                host,
-                &format!(
-                    "setpriv --reuid {owner} --clear-groups chmod go-rwx {}",
-                    paths.join(" ")
-                ),
-            )
-        }
         Class::BindWithoutAuth => format!(
             "set gateway.auth.mode to token (or gateway.bind to loopback) in openclaw.json; then {}",
             host_command(host, &unit_at(finding, host).ctl("restart"))
@@ -160,6 +184,13 @@ fn command(finding: &Finding, host: &HostReport) -> Option<String> {
             ),
             _ => return None,
         },
+        // Said by `own_command`.
+        Class::DaemonReloadNeeded
+        | Class::NoLinger
+        | Class::SecretsReadable
+        | Class::UnitWeak
+        | Class::StartLimitUnreachable
+        | Class::UnitDrift => return None,
         Class::ExpectationUnmet | Class::Custom => return None,
         Class::ConfigDrift | Class::VersionDrift | Class::UnitDiffers => return None,
         Class::ConfigError
@@ -236,39 +267,6 @@ impl Unit {
         }
     }
 
-    /// A command of the manager itself.
-    fn manager(&self, verb: &str) -> String {
-        match &self.scope {
-            UnitScope::System => format!("systemctl {verb}"),
-            UnitScope::User { user, uid } => format!(
-                "runuser -u {} -- env XDG_RUNTIME_DIR=/run/user/{uid} systemctl --user {verb}",
-                quote(user)
-            ),
-        }
-    }
-
-    /// Writes settings into a drop-in of their own, which nobody's file can be overwritten by.
-    fn drop_in(&self, name: &str, lines: &[&str]) -> String {
-        let write = |dir: &str| {
-            format!(
-                "mkdir -p {dir} && printf \"{}\\n\" >{dir}/40-{name}.conf",
-                lines.join("\\n")
-            )
-        };
-        let reload = self.manager("daemon-reload");
-        match &self.scope {
-            UnitScope::System => format!(
-                "{} && {reload}",
-                write(&format!("/etc/systemd/system/{}.d", self.name))
-            ),
-            UnitScope::User { user, .. } => format!(
-                "runuser -u {} -- sh -c {} && {reload}",
-                quote(user),
-                quote(&write(&format!("~/.config/systemd/user/{}.d", self.name)))
-            ),
-        }
-    }
-
     fn journal(&self) -> String {
         match &self.scope {
             UnitScope::System => format!("journalctl --no-pager -n 50 -u {}", self.name),
@@ -278,39 +276,6 @@ impl Unit {
             ),
         }
     }
-}
-
-/// The settings that mend what a finding names, by section. Words that no shell reads.
-fn mending(finding: &Finding) -> Vec<&'static str> {
-    let names = |key: &str| {
-        finding.evidence.iter().any(
-            |evidence| matches!(evidence, Evidence::Setting { setting, .. } if setting.contains(key)),
-        )
-    };
-    let limit = finding.class == Class::StartLimitUnreachable || names("StartLimit");
-    let service = [
-        ("Restart=", "Restart=always"),
-        ("KillMode", "KillMode=control-group"),
-        ("RestartPreventExitStatus", "RestartPreventExitStatus=78"),
-        ("TimeoutStopSec", "TimeoutStopSec=330"),
-    ];
-    let mut lines = Vec::new();
-    if limit {
-        lines.extend(["[Unit]", "StartLimitIntervalSec=300", "StartLimitBurst=10"]);
-    }
-    let service: Vec<&str> = service
-        .into_iter()
-        .filter(|(key, _)| names(key))
-        .map(|(_, line)| line)
-        .collect();
-    if !service.is_empty() || limit {
-        lines.push("[Service]");
-        lines.extend(service);
-        if limit {
-            lines.push("RestartSec=5");
-        }
-    }
-    lines
 }
 
 fn is_masked(finding: &Finding) -> bool {

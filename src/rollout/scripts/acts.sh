@@ -219,6 +219,100 @@ act_linger() { # USER
     note "$1 lingers"
 }
 
+# A configuration is changed by its owner, who alone reads it: a copy for the undo stays on this host.
+act_configure() { # PATH UID BEFORE AFTER, and AT REMOVED TEXT for each splice
+    number=$((number + 1))
+    path=$1 whose=$2 before=$3 after=$4
+    shift 4
+    staged=${path%/*}/.${path##*/}.clawfleet-$RUN
+    if [ "$(digest_of "$whose" "$path")" != "$before" ]; then
+        [ "$mode" != look ] || drifted "$path is no longer what the plan was made for"
+        [ "$mode" = look ] || broke "$path was changed by somebody else meanwhile"
+        return 0
+    fi
+    # Made anew in each pass, so that nothing of it lies about meanwhile.
+    why=$(as_user "$whose" sh -c "$SPLICE" sh "$path" "$staged" "$@" 2>&1)
+    [ "$(digest_of "$whose" "$staged")" = "$after" ] || {
+        as_user "$whose" rm -f "$staged"
+        why="${path%/*} cannot be written: ${why:-is the disk full?}"
+        [ "$mode" = look ] || broke "$why"
+        [ -n "$problem" ] || problem=failed problem_why=$why
+        return 0
+    }
+    if [ "$mode" = look ]; then
+        validate "$whose" "$staged"
+        as_user "$whose" rm -f "$staged"
+        as_user "$whose" cat "$path" >"$dir/config.$number" 2>/dev/null
+        if [ "$(digest "$dir/config.$number")" = "$before" ]; then
+            sync "$dir/config.$number" 2>/dev/null || sync
+            inverse configure "$path" "$whose" "$before" "$after" "$dir/config.$number"
+        else
+            [ -n "$problem" ] || problem=failed problem_why="$path cannot be copied to $dir: is the disk full?"
+        fi
+        return 0
+    fi
+    as_user "$whose" sync "$staged" 2>/dev/null || sync
+    why=$(as_user "$whose" mv -f "$staged" "$path" 2>&1) || broke "$path cannot be written: $why"
+    note "$path changed; what it was is in $dir/config.$number"
+}
+
+# shellcheck disable=SC2016
+SPLICE='
+path=$1 staged=$2
+shift 2
+umask 077
+rm -f "$staged"
+set -C
+{
+    from=1
+    while [ "$#" -gt 0 ]; do
+        tail -c "+$from" "$path" | head -c "$(($1 + 1 - from))"
+        printf "%s" "$3"
+        from=$(($1 + $2 + 1))
+        shift 3
+    done
+    tail -c "+$from" "$path"
+} >"$staged" && chmod "$(stat -c %a "$path")" "$staged"
+'
+
+# Asks the gateway's own command, as the unit starts it, where it has one (2026.3 and later). A file that it refuses
+# as it stands is nothing that it can judge a change of.
+validate() { # UID FILE
+    whose=$1
+    file=$2
+    set --
+    word=
+    for word in $(property ExecStart | sed -n 's/.*argv\[\]=\([^;]*\) ; .*/\1/p'); do
+        [ "$word" != gateway ] || break
+        set -- "$@" "$word"
+    done
+    if [ "$word" != gateway ] || [ "$#" = 0 ]; then
+        note "the unit starts no gateway that could be asked whether its configuration is valid"
+        return 0
+    fi
+    limit=
+    ! command -v timeout >/dev/null 2>&1 || limit='timeout 60'
+    # shellcheck disable=SC2086
+    why=$(as_user "$whose" env "OPENCLAW_CONFIG_PATH=$file" $limit "$@" config validate 2>&1) && {
+        note "config validate: $(one_line "$why")"
+        return 0
+    }
+    case $why in *'unknown command'* | *'too many arguments'*)
+        note "this version has no command that validates its configuration"
+        return 0
+        ;;
+    esac
+    [ -n "$problem" ] ||
+        problem=failed problem_why="the gateway's own \`config validate\` refuses it: $(one_line "$why")"
+}
+
+# As its owner, and never through a link.
+digest_of() { # UID FILE
+    # shellcheck disable=SC2016
+    sum=$(as_user "$1" sh -c '[ -f "$1" ] && [ ! -L "$1" ] && sha256sum <"$1"' sh "$2" 2>/dev/null)
+    echo "${sum%% *}"
+}
+
 # As the owner: whoever can write in a directory above could lead root elsewhere.
 act_mode() { # PATH UID BEFORE AFTER
     number=$((number + 1))

@@ -46,6 +46,8 @@ places() {
     fi
     run=$base/runs/$RUN
     dir=$run/$UNIT
+    # Root may have the system's unit and a user's of the same name in one run.
+    if [ "$SCOPE" = user ] && [ "$BY" = root ]; then dir=$run/$UNIT.of-$MANAGER_UID; fi
     guard=clawfleet-undo-$RUN
     boot_guard=clawfleet-undo-at-boot-$RUN
 }

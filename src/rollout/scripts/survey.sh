@@ -3,8 +3,8 @@
 # systemd has in force, and how exposed it finds the unit.
 # The controller sets before it: ASK (the properties), SHAPE, DROP_IN, and a function planned that calls
 # planned_file NAME for each file, and
-# planned_text, which prints the first one's text; and a function beside, which calls look_process PID and look_file PATH
-# for what a fix may touch.
+# planned_text, which prints the first one's text; and a function beside, which calls look_process PID, look_file PATH and
+# look_text PATH UID for what a fix may touch.
 
 survey() {
     places
@@ -70,6 +70,22 @@ look_file() { # PATH
     frame file
     echo "path=$1"
     echo "digest=$(digest "$1")"
+}
+
+# A configuration, as its owner: whoever can write in a directory above could lead root elsewhere.
+look_text() { # PATH UID
+    frame text
+    echo "path=$1"
+    # shellcheck disable=SC2016
+    why=$(as_user "$2" sh -c 'if [ -L "$1" ]; then echo "it is a link"; elif ! [ -f "$1" ] || ! [ -r "$1" ]; then
+        echo "it is no file that its owner can read"; fi' sh "$1" 2>&1)
+    if [ -n "$why" ]; then
+        echo "unsound=$(one_line "$why")"
+        return 0
+    fi
+    sum=$(as_user "$2" sha256sum "$1" 2>/dev/null)
+    echo "digest=${sum%% *}"
+    as_user "$2" head -c 262144 "$1" | base64 | sed 's/^/text=/'
 }
 
 # The unit's own file: a full unit is made from it, and systemd-analyze needs it.

@@ -100,12 +100,30 @@ undo_acts() {
         case $kind in
         retire) undo_retire "$a" "$b" "$c" "$d" "$e" "$f" "$g" ;;
         linger) loginctl disable-linger "$a" || broke="lingering of $a could not be switched off again" ;;
+        configure) undo_configure "$a" "$b" "$c" "$d" "$e" ;;
         mode)
             [ -L "$a" ] || [ "$(as_user "$b" stat -c %a "$a")" != "$d" ] || as_user "$b" chmod "$c" "$a" ||
                 broke="the permissions of $a could not be given back"
             ;;
         esac
     done <"$dir/inverse.sorted"
+}
+
+undo_configure() { # PATH UID BEFORE AFTER COPY
+    # shellcheck disable=SC2016
+    found=$(as_user "$2" sh -c '[ -f "$1" ] && [ ! -L "$1" ] && sha256sum <"$1"' sh "$1")
+    case ${found%% *} in
+    "$3") return 0 ;;
+    "$4") : ;;
+    *)
+        broke="$1 was changed by somebody else meanwhile, and is left as it is"
+        return 0
+        ;;
+    esac
+    # shellcheck disable=SC2016
+    as_user "$2" sh -c 'umask 077 && rm -f "$2" && (set -C && cat >"$2") && chmod "$(stat -c %a "$1")" "$2" &&
+        { sync "$2" 2>/dev/null || sync; } && mv -f "$2" "$1"' sh "$1" "${1%/*}/.${1##*/}.clawfleet-undo-$RUN" <"$5" ||
+        broke="$1 could not be put back; its copy is $5"
 }
 
 undo_retire() { # UNIT SCOPE UID PATH PLACE ENABLED ACTIVE

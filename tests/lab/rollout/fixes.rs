@@ -28,7 +28,7 @@ const DRILL: [(&str, bool); 16] = [
     ("foreign", false),
 ];
 
-const TIMES: [&str; 10] = [
+pub(super) const TIMES: [&str; 10] = [
     "--settle",
     "2s",
     "--well-within",
@@ -168,6 +168,50 @@ fn what_changes_after_the_plan_is_not_acted_on() {
         let ran = bastion.run(&args());
         assert!(matches!(ran.code, Some(3 | 4)), "{ran:?}");
         assert_eq!(Host::see(&host).gateway("holder"), before.gateway("holder"));
+    });
+    all.go("a unit that somebody started meanwhile", || {
+        let both = [planted(4, "down"), planted(7, "down")];
+        let bastion = Controller::of(&both);
+        let mut args = vec!["fix", "all", "-v", "--yes", "--format", "json"];
+        args.extend(&TIMES[..6]);
+        args.extend(["--batch", "1", "--pause", "6s"]);
+        let running = bastion.start(&args);
+        running.at_step("disarm", 1).unwrap();
+        on_host(
+            &both[1],
+            "systemctl start openclaw-gateway.service; sleep 1",
+        );
+        let ran = running.finish();
+        assert_eq!(ran.outcomes()[&both[0]], "applied", "{ran:?}");
+        assert_eq!(ran.outcomes()[&both[1]], "drifted", "{ran:?}");
+        for host in &both {
+            Host::see(host).works().clean();
+        }
+    });
+    all.go("the connection is lost after the signal", || {
+        let host = planted(5, "orphan");
+        let bastion = Controller::of(std::slice::from_ref(&host));
+        let running = bastion.start(&args());
+        running.at_step("apply", 1).unwrap();
+        lab(&["partition", &host]);
+        std::thread::sleep(std::time::Duration::from_secs(12));
+        lab(&["heal", &host]);
+        let ran = running.finish();
+        tell("the connection is lost after the signal", &ran);
+        let end = ran.outcomes().remove(&host).unwrap();
+        assert!(matches!(end.as_str(), "applied" | "rolled-back"), "{ran:?}");
+        super::settled(&host, super::UNDO_AFTER * 2).works().clean();
+    });
+    all.go("the controller dies after the signal", || {
+        let host = planted(6, "orphan");
+        let bastion = Controller::of(std::slice::from_ref(&host));
+        let running = bastion.start(&args());
+        running.at_step("verify", 1).unwrap();
+        running.kill();
+        // The undo is armed: the unit is started again, and by now nobody is in its way.
+        super::settled(&host, super::UNDO_AFTER * 3).works().clean();
+        let again = bastion.run(&args());
+        assert_eq!(again.code, Some(0), "{again:?}");
     });
     all.go("restart", || {
         let host = fresh(3);

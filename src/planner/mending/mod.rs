@@ -1,59 +1,44 @@
 //! Plans that mend what a diagnosis found: for each gateway, the remedy of its root finding and of what lasts
 //! beside it. What has no remedy here is left alone, and said so.
 
+mod config;
+mod json5;
+mod need;
+mod pair;
+
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use config::ModelChange;
+pub use config::is_model;
+use need::{Need, Wish, merge};
+pub use pair::{Contest, Keep, Keeping};
 
 use super::{Hardening, held, refused, standing};
 use crate::diagnose::diagnose;
 use crate::model::{
-    Act, Class, EndedProcess, Evidence, Facts, Finding, Gateway, Host, Planned, Process, Remedy,
-    ScopeWanted, Severity, Standing, Subject, Unit, UnitOwner, UnitPlan, UnitScope,
+    Act, Class, Evidence, Facts, Finding, Gateway, Host, Planned, Process, Remedy, Severity,
+    Subject, Unit, UnitOwner, UnitPlan, UnitScope,
 };
-use crate::rollout::{Beside, Survey, SurveyTarget};
+use crate::rollout::{Beside, Planning, Survey, SurveyTarget};
 
 /// What is wanted of all hosts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Mending {
     /// The classes that are mended; none is all of them.
     pub classes: BTreeSet<Class>,
     /// Which of two units is kept where the inventory does not say it.
-    pub keep: Option<Keep>,
+    pub keeping: Keeping,
+    /// Programs that are no gateways, and are ended where they hold a gateway's port: by name or by path.
+    pub ended: BTreeSet<String>,
+    /// The model that a gateway is to use whose own cannot be used.
+    pub model: Option<String>,
     /// How weak units are hardened.
-    pub hardening: Hardening,
+    pub hardening: Arc<Hardening>,
 }
 
-/// Which of two units is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Keep {
-    /// The system's.
-    System,
-    /// The user's, of whichever user.
-    User,
-}
-
-/// What one unit needs.
-struct Need<'a> {
-    unit: &'a Unit,
-    port: u16,
-    classes: BTreeSet<Class>,
-    acts: Vec<Wish<'a>>,
-    restart: bool,
-    enable: bool,
-    harden: bool,
-    notes: Vec<String>,
-}
-
-/// An act before its details were looked at on the host.
-enum Wish<'a> {
-    End(&'a Process),
-    Retire(&'a Unit),
-    Linger { user: &'a str, uid: u32 },
-    Mode { path: &'a str, uid: u32, mode: u32 },
-}
-
-impl Mending {
-    /// Names what is looked at on a host, or why nothing is.
-    pub fn targets(&self, host: &Host, facts: &Facts) -> Vec<Result<SurveyTarget, Planned>> {
+impl Planning for Mending {
+    fn targets(&self, host: &Host, facts: &Facts) -> Vec<Result<SurveyTarget, Planned>> {
         let (needs, mut left) = self.needs(host, facts);
         let mut targets: Vec<Result<SurveyTarget, Planned>> = needs
             .iter()
@@ -69,6 +54,19 @@ impl Mending {
         targets
     }
 
+    fn plan(
+        &self,
+        host: &Host,
+        facts: &Facts,
+        target: &SurveyTarget,
+        survey: Result<Survey, String>,
+    ) -> Planned {
+        self.planned(host, facts, target, survey)
+            .unwrap_or_else(|planned| planned)
+    }
+}
+
+impl Mending {
     fn target(&self, host: &Host, facts: &Facts, need: &Need<'_>) -> SurveyTarget {
         let owner = UnitOwner::of(&need.unit.scope);
         let by_root = need.by_root(facts);
@@ -95,25 +93,16 @@ impl Mending {
         }
         for wish in &need.acts {
             match wish {
-                Wish::End(process) => target.beside.processes.push(process.pid),
+                Wish::End { process, .. } => target.beside.processes.push(process.pid),
                 Wish::Retire(unit) => target.beside.files.push(unit.fragment_path.clone()),
+                Wish::Configure { path, uid, .. } => {
+                    target.beside.texts.push(((*path).to_owned(), *uid));
+                }
                 Wish::Linger { .. } | Wish::Mode { .. } => {}
             }
         }
         target.beside.by_root = by_root;
         target
-    }
-
-    /// Plans for one unit.
-    pub fn plan(
-        &self,
-        host: &Host,
-        facts: &Facts,
-        target: &SurveyTarget,
-        survey: Result<Survey, String>,
-    ) -> Planned {
-        self.planned(host, facts, target, survey)
-            .unwrap_or_else(|planned| planned)
     }
 
     fn planned(
@@ -198,6 +187,13 @@ impl Mending {
                 _ => classes.retain(|class| !hardens_id(class)),
             }
         }
+        let empty = plan.files.is_empty() && acts.is_empty() && classes.is_empty();
+        if empty && !plan.restart && !plan.enable {
+            return Err(Planned::Nothing {
+                unit: unit.to_owned(),
+                why: plan.notes.join("; "),
+            });
+        }
         plan.remedy = Some(Remedy {
             classes,
             acts,
@@ -231,6 +227,20 @@ impl Mending {
                 Err(planned) => left.push(planned),
             }
         }
+        // What is put aside needs nothing more.
+        let retired: Vec<(String, UnitScope)> = needs
+            .iter()
+            .flat_map(|need| &need.acts)
+            .filter_map(|wish| match wish {
+                Wish::Retire(unit) => Some((unit.name.clone(), unit.scope.clone())),
+                _ => None,
+            })
+            .collect();
+        needs.retain(|need| {
+            !retired
+                .iter()
+                .any(|(name, scope)| *name == need.unit.name && *scope == need.unit.scope)
+        });
         // While a gateway is left alone with something worse, its settings are, too.
         let alone: BTreeSet<&str> = left.iter().filter_map(unit_of).collect();
         needs.retain(|need| {
@@ -240,7 +250,89 @@ impl Mending {
     }
 
     fn wants(&self, class: Class) -> bool {
-        self.classes.is_empty() || self.classes.contains(&class)
+        self.classes.is_empty() || self.names(class)
+    }
+
+    fn names(&self, class: Class) -> bool {
+        self.classes.contains(&class)
+    }
+
+    /// Whether the operator named the program that a process runs.
+    fn ends(&self, process: &Process) -> bool {
+        let program = process.argv.first().map_or("", String::as_str);
+        let name = program.rsplit('/').next().unwrap_or(program);
+        [program, name, &process.comm]
+            .into_iter()
+            .any(|name| !name.is_empty() && self.ended.contains(name))
+    }
+
+    /// Names the gateways of a host whose units contend, and nobody said which one stays.
+    pub fn contests(&self, host: &Host, facts: &Facts) -> Vec<Contest> {
+        if !facts.units_complete || !self.wants(Class::DuplicateUnit) {
+            return Vec::new();
+        }
+        let findings = diagnose(host, facts);
+        let duplicate = |gateway: &&Gateway| {
+            findings.iter().any(|finding| {
+                finding.class == Class::DuplicateUnit && finding.gateway == Some(gateway.port)
+            })
+        };
+        let gateways = facts.gateways.iter().filter(duplicate);
+        gateways
+            .filter_map(|gateway| self.keeping.contest(host, gateway))
+            .collect()
+    }
+
+    /// A configuration is changed only where the class is named: it is the user's own text.
+    fn model<'a>(
+        &self,
+        gateway: &'a Gateway,
+        finding: &Finding,
+    ) -> Result<Option<Need<'a>>, Planned> {
+        let name = gateway.name();
+        if !self.names(Class::ModelSkipped) {
+            if finding.severity < Severity::Warning {
+                return Ok(None);
+            }
+            return Err(Planned::Nothing {
+                unit: name.to_owned(),
+                why: "model-skipped: a configuration is changed only with --class model-skipped"
+                    .into(),
+            });
+        }
+        let Some(config) = gateway.config.known() else {
+            return Ok(None);
+        };
+        let listed = finding.evidence.iter().find_map(|evidence| match evidence {
+            Evidence::NotListed { model, .. } => Some(model),
+            _ => None,
+        });
+        let change = match (listed, &self.model) {
+            (Some(_), Some(_)) => return Ok(None),
+            (Some(model), None) => ModelChange::List(model.clone()),
+            (None, Some(model)) => ModelChange::Primary(model.clone()),
+            (None, None) => {
+                let why = "model-skipped: the configured model cannot be used, and nobody says which one is to be";
+                let hint = "name it: --model PROVIDER/MODEL";
+                return Err(refused(Some(name), why, Some(hint)));
+            }
+        };
+        let unit = only_unit(gateway, finding)?;
+        Ok(Some(Need {
+            unit,
+            port: gateway.port,
+            classes: BTreeSet::from([Class::ModelSkipped]),
+            acts: vec![Wish::Configure {
+                path: &config.path,
+                uid: config.uid,
+                change,
+            }],
+            // Some versions take it up by themselves, some by a restart of their own: this way it is certain.
+            restart: true,
+            enable: false,
+            harden: false,
+            notes: Vec::new(),
+        }))
     }
 
     fn remedy<'a>(
@@ -292,11 +384,7 @@ impl Mending {
         Ok(Some(match finding.class {
             Class::OrphanHoldsPort | Class::LeftoverProcess => {
                 let unit = unmasked(unit()?)?;
-                let process = finding.evidence.iter().find_map(|evidence| match evidence {
-                    Evidence::PortHolder { process, .. } => facts.process(process.pid),
-                    _ => None,
-                });
-                let Some(process) = process else {
+                let Some(process) = held_by(facts, finding) else {
                     return Err(refused(
                         Some(&unit.name),
                         format!("{}: the process was not seen", finding.class),
@@ -304,12 +392,41 @@ impl Mending {
                     ));
                 };
                 Need {
-                    acts: vec![Wish::End(process)],
+                    acts: vec![Wish::End {
+                        process,
+                        foreign: false,
+                    }],
                     ..started(unit)
                 }
             }
+            Class::ForeignProcessOnPort => {
+                let process = held_by(facts, finding);
+                let Some(process) = process.filter(|process| self.ends(process)) else {
+                    return Err(left_alone(finding));
+                };
+                Need {
+                    acts: vec![Wish::End {
+                        process,
+                        foreign: true,
+                    }],
+                    ..started(unmasked(only_unit(gateway, finding)?)?)
+                }
+            }
+            // Both are read from the journal, where they stay for a day: what is done is not judged by them.
+            Class::RestartedFromInside if self.names(finding.class) => Need {
+                classes: BTreeSet::new(),
+                notes: vec![INSIDE.into()],
+                ..started(unmasked(unit()?)?)
+            },
+            Class::RestartedFromInside => {
+                return Err(Planned::Nothing {
+                    unit: gateway.name().to_owned(),
+                    why: format!("{INSIDE}; `clawfleet restart` is the way that does not"),
+                });
+            }
+            Class::ModelSkipped => return self.model(gateway, finding),
             Class::GatewayDown | Class::RestartLoop => started(unmasked(unit()?)?),
-            Class::DuplicateUnit => return self.one_of_two(host, facts, gateway).map(Some),
+            Class::DuplicateUnit => return self.keeping.one_of_two(host, facts, gateway).map(Some),
             Class::DaemonReloadNeeded => need(unit()?),
             Class::NoLinger => {
                 let unit = unit()?;
@@ -349,198 +466,49 @@ impl Mending {
                     ..need(unit)
                 }
             }
-            _ if finding.severity == Severity::Critical => {
-                let name = match &finding.subject {
-                    Subject::Unit { name, .. } => Some(name.as_str()),
-                    _ => None,
-                };
-                let why = format!("{}: {}", finding.class, alone(finding.class));
-                let hint = format!("`clawfleet explain {}`", finding.class);
-                return Err(refused(name, why, Some(&hint)));
-            }
+            _ if finding.severity == Severity::Critical => return Err(left_alone(finding)),
             _ => return Ok(None),
         }))
     }
-
-    /// Two units want one port: which one stays?
-    fn one_of_two<'a>(
-        &self,
-        host: &Host,
-        facts: &'a Facts,
-        gateway: &'a Gateway,
-    ) -> Result<Need<'a>, Planned> {
-        let claims: Vec<&Unit> = gateway
-            .units
-            .iter()
-            .filter(|unit| unit.claims_port() && unit.exists())
-            .collect();
-        let service = host
-            .services()
-            .find(|service| service.port == gateway.port)
-            .unwrap_or(&host.service);
-        let keeps = |unit: &&&Unit| match (service.scope, &self.keep, &unit.scope) {
-            (ScopeWanted::System, _, scope) | (ScopeWanted::Auto, Some(Keep::System), scope) => {
-                *scope == UnitScope::System
-            }
-            (ScopeWanted::User, _, UnitScope::User { user, .. }) => {
-                service.owner.as_ref().is_none_or(|owner| owner == user)
-            }
-            (ScopeWanted::Auto, Some(Keep::User), UnitScope::User { .. }) => true,
-            _ => false,
-        };
-        let chosen: Vec<&&Unit> = claims.iter().filter(keeps).collect();
-        let names: Vec<String> = claims
-            .iter()
-            .map(|unit| format!("{} ({})", unit.name, UnitOwner::of(&unit.scope)))
-            .collect();
-        let [kept] = chosen.as_slice() else {
-            let why = format!(
-                "duplicate-unit: {} claim port {}, and nobody says which one stays",
-                names.join(" and "),
-                gateway.port
-            );
-            let hint = "set service.scope (and service.owner) in the inventory, or say --keep system or --keep user";
-            return Err(refused(None, why, Some(hint)));
-        };
-        let others: Vec<&Unit> = claims
-            .iter()
-            .copied()
-            .filter(|unit| (&unit.name, &unit.scope) != (&kept.name, &kept.scope))
-            .collect();
-        if others.is_empty() {
-            let why = "duplicate-unit: another manager of services starts a gateway on this port";
-            let hint = "`clawfleet explain duplicate-unit` tells how to find it";
-            return Err(refused(Some(&kept.name), why, Some(hint)));
-        }
-        let (now, _) = standing(facts, &kept.name, &kept.scope);
-        Ok(Need {
-            unit: kept,
-            port: gateway.port,
-            classes: BTreeSet::from([Class::DuplicateUnit]),
-            acts: others.into_iter().map(Wish::Retire).collect(),
-            // One that the other restarted again and again may serve just now; a start by hand ends its count.
-            restart: now != Standing::Well || kept.n_restarts.is_some_and(|count| count > 0),
-            enable: kept.unit_file_state == "disabled",
-            harden: false,
-            notes: Vec::new(),
-        })
-    }
 }
 
-impl Need<'_> {
-    /// The facts as they will be: without the units that are put aside.
-    fn mended(&self, facts: &Facts) -> Facts {
-        let mut facts = facts.clone();
-        let goes = |unit: &Unit| {
-            self.acts.iter().any(|wish| match wish {
-                Wish::Retire(other) => other.name == unit.name && other.scope == unit.scope,
-                _ => false,
-            })
-        };
-        for gateway in &mut facts.gateways {
-            gateway.units.retain(|unit| !goes(unit));
-        }
-        facts
-    }
+/// Why a restart from within a session of the gateway's own is no restart.
+const INSIDE: &str = "restarted-from-inside: a restart that is asked for in a session of the gateway's own ends with that session, half done";
 
-    /// Whether something in it is not the unit's owner's to do, and root's to do at all.
-    fn by_root(&self, facts: &Facts) -> bool {
-        let UnitScope::User { uid: own, .. } = &self.unit.scope else {
-            return false;
-        };
-        let login_is_root = facts.system.login.uid == Some(0);
-        self.acts.iter().any(|wish| match wish {
-            Wish::End(process) => process.uid != Some(*own),
-            Wish::Retire(unit) => unit.scope != self.unit.scope,
-            Wish::Linger { .. } => login_is_root,
-            Wish::Mode { uid, .. } => uid != own,
-        })
-    }
-}
-
-impl Wish<'_> {
-    fn act(&self, port: u16, unit: &str, survey: &Survey) -> Result<Act, Planned> {
-        match self {
-            Self::End(process) => {
-                let found = survey.processes.iter().find(|found| {
-                    found.pid == process.pid && found.start_ticks == process.start_ticks
-                });
-                let found = found.filter(|found| !found.exe.is_empty() && !found.cgroup.is_empty());
-                let (Some(found), Some(uid)) = (found, process.uid) else {
-                    return Err(refused(
-                        Some(unit),
-                        format!(
-                            "process {} ended meanwhile, or could not be looked at",
-                            process.pid
-                        ),
-                        Some(
-                            "look again: `clawfleet check`; this login may see too little without `become: sudo`",
-                        ),
-                    ));
-                };
-                Ok(Act::EndProcess(EndedProcess {
-                    pid: process.pid,
-                    start_ticks: process.start_ticks,
-                    exe: found.exe.clone(),
-                    cgroup: found.cgroup.clone(),
-                    uid,
-                    port,
-                    title: title(process),
-                }))
-            }
-            Self::Retire(other) => {
-                let path = other.fragment_path.clone();
-                let digest = survey
-                    .digests
-                    .get(&path)
-                    .filter(|digest| digest.len() == 64);
-                let Some(digest) = digest else {
-                    return Err(refused(
-                        Some(unit),
-                        format!(
-                            "{} of the other unit is no plain file, or could not be read",
-                            path
-                        ),
-                        Some("stop and disable that unit by hand"),
-                    ));
-                };
-                Ok(Act::Retire {
-                    unit: other.name.clone(),
-                    owner: UnitOwner::of(&other.scope),
-                    digest: digest.clone(),
-                    path,
-                })
-            }
-            Self::Linger { user, uid } => Ok(Act::Linger {
-                user: (*user).to_owned(),
-                uid: *uid,
-            }),
-            Self::Mode { path, uid, mode } => Ok(Act::Mode {
-                path: (*path).to_owned(),
-                uid: *uid,
-                before: *mode,
-                after: mode & 0o770,
-            }),
-        }
-    }
-}
-
-/// A process for people: what it was started as, without its arguments' secrets.
-fn title(process: &Process) -> String {
-    let name = |text: &String| text.rsplit('/').next().unwrap_or(text).to_owned();
-    let words: Vec<String> = process
-        .argv
+/// The one unit that is there for a port.
+fn only_unit<'a>(gateway: &'a Gateway, finding: &Finding) -> Result<&'a Unit, Planned> {
+    let mut claims = gateway
+        .units
         .iter()
-        .take(3)
-        .take_while(|word| !word.starts_with('-'))
-        .map(name)
-        .collect();
-    let words = crate::model::sanitize(&words.join(" ")).into_owned();
-    if words.trim().is_empty() {
-        crate::model::sanitize(&process.comm).into_owned()
-    } else {
-        crate::model::shorten(&words, 60).into()
+        .filter(|unit| unit.claims_port() && unit.exists());
+    match (claims.next(), claims.next()) {
+        (Some(unit), None) => Ok(unit),
+        _ => {
+            let why = format!(
+                "{}: not exactly one unit claims port {}",
+                finding.class, gateway.port
+            );
+            Err(refused(Some(gateway.name()), why, None))
+        }
     }
+}
+
+/// The process that a finding says holds the port.
+fn held_by<'a>(facts: &'a Facts, finding: &Finding) -> Option<&'a Process> {
+    finding.evidence.iter().find_map(|evidence| match evidence {
+        Evidence::PortHolder { process, .. } => facts.process(process.pid),
+        _ => None,
+    })
+}
+
+fn left_alone(finding: &Finding) -> Planned {
+    let name = match &finding.subject {
+        Subject::Unit { name, .. } => Some(name.as_str()),
+        _ => None,
+    };
+    let why = format!("{}: {}", finding.class, alone(finding.class));
+    let hint = format!("`clawfleet explain {}`", finding.class);
+    refused(name, why, Some(&hint))
 }
 
 /// Why a class has no remedy here.
@@ -548,7 +516,9 @@ fn alone(class: Class) -> &'static str {
     match class {
         Class::TrueCrash => "the gateway crashes by itself, and a restart mends no crash",
         Class::ConfigError => "its configuration has to be mended first",
-        Class::ForeignProcessOnPort => "what holds the port is no gateway, and is not ended",
+        Class::ForeignProcessOnPort => {
+            "what holds the port is no gateway, and is ended only where --end names its program"
+        }
         Class::GatewayHung => {
             "it may be saved by `clawfleet restart`, once somebody has looked at it"
         }
@@ -567,30 +537,12 @@ fn unit_of(planned: &Planned) -> Option<&str> {
     }
 }
 
-/// Needs of one unit become one.
-fn merge<'a>(needs: &mut Vec<Need<'a>>, need: Need<'a>) {
-    let same = |other: &&mut Need<'a>| {
-        other.unit.name == need.unit.name && other.unit.scope == need.unit.scope
-    };
-    match needs.iter_mut().find(same) {
-        Some(other) => {
-            other.classes.extend(need.classes);
-            other.acts.extend(need.acts);
-            other.restart |= need.restart;
-            other.enable |= need.enable;
-            other.harden |= need.harden;
-            other.notes.extend(need.notes);
-        }
-        None => needs.push(need),
-    }
-}
-
 /// Which of the findings that a plan mends are still there.
 pub fn still_found(host: &Host, plan: &UnitPlan, facts: &Facts) -> Option<String> {
     let remedy = plan.remedy.as_ref()?;
     let left: Vec<&str> = diagnose(host, facts)
         .iter()
-        .filter(|finding| finding.gateway == Some(plan.port))
+        .filter(|finding| finding.gateway == Some(plan.port) && finding.severity != Severity::Info)
         .map(|finding| finding.class.id())
         .filter(|id| remedy.classes.iter().any(|class| class == id))
         .collect();
