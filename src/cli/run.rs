@@ -233,8 +233,11 @@ pub(super) fn run_as(args: &RunAsArgs, host: &mut Host) {
         host.privilege.password = None;
         return;
     }
-    if (args.root || args.user.is_some()) && host.privilege.how == BecomeHow::None {
-        host.privilege.how = BecomeHow::Sudo;
+    if args.root || args.user.is_some() {
+        if host.privilege.how == BecomeHow::None {
+            host.privilege.how = BecomeHow::Sudo;
+        }
+        // Whoever the inventory names is for its other commands.
         "root".clone_into(&mut host.privilege.user);
     }
     if let Some(user) = &args.user {

@@ -281,6 +281,21 @@ fn clean(text: &str) -> String {
         .join("\t")
 }
 
+/// What stands before a line of a host's that begins as one of ours does: no host tells what came of another.
+const NOT_OURS: &str = "| ";
+
+fn looks_like_ours(line: &str) -> bool {
+    let after_number = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    let counts = after_number.len() < line.len()
+        && [" host: ", " hosts: "]
+            .iter()
+            .any(|words| after_number.starts_with(words));
+    counts
+        || ["── ", "stderr: ", NOT_OURS]
+            .iter()
+            .any(|head| line.starts_with(head))
+}
+
 /// Bytes of a host as lines for a terminal, each with a prefix.
 #[derive(Debug)]
 struct SafeLines {
@@ -335,10 +350,15 @@ impl SafeLines {
     }
 
     fn text(&self, out: &mut dyn Write, text: &[u8]) -> io::Result<()> {
+        let text = String::from_utf8_lossy(text);
+        let text = clean(&text);
         if !self.continued {
             out.write_all(self.prefix.as_bytes())?;
+            if self.prefix.is_empty() && looks_like_ours(&text) {
+                out.write_all(NOT_OURS.as_bytes())?;
+            }
         }
-        out.write_all(clean(&String::from_utf8_lossy(text)).as_bytes())
+        out.write_all(text.as_bytes())
     }
 
     fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {

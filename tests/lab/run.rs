@@ -507,3 +507,46 @@ fn a_full_disk_keeps_the_old_file() {
     );
     assert_eq!(seen, "old\nfile\n");
 }
+
+/// Whoever owns a directory, or a link, can let it lead anywhere: root does not follow.
+#[test]
+fn root_is_led_nowhere_by_a_user_of_the_host() {
+    let _turn = hosts();
+    let host = name(0);
+    on_host(
+        &host,
+        "rm -rf /home/claw/d /root/pipe && mkdir /home/claw/d && chown claw /home/claw/d && \
+         ln -sfn /etc/shadow /home/claw/log.txt && chown -h claw /home/claw/log.txt && mkfifo /root/pipe && \
+         ln -sfn /etc /home/claw/e && chown -h claw /home/claw/e",
+    );
+    let bastion = Bastion::of(&[0], "user: op, become: sudo");
+    std::fs::write(bastion.dir.path().join("payload"), "harmless").unwrap();
+    for (args, why) in [
+        (["payload", ":/home/claw/d/"], "belongs to user 1501"),
+        (["payload", ":/home/claw/d/x"], "belongs to user 1501"),
+        (["payload", ":/home/claw/e/x"], "belongs to user 1501"),
+        ([":/home/claw/log.txt", "back"], "is a link of user 1501's"),
+        (["payload", ":/root/pipe"], "is not a file"),
+        ([":/proc/cpuinfo", "back"], "is made when it is read"),
+    ] {
+        let report = bastion.copies(2, &args);
+        let said = report["groups"][0]["stderr"].as_str().unwrap();
+        assert!(said.contains(why), "{args:?}: {said}");
+    }
+    let seen = on_host(
+        &host,
+        "ls -A /home/claw/d; ls /etc/x 2>/dev/null; stat -c %F /root/pipe",
+    );
+    assert_eq!(seen, "fifo\n");
+    // As that user it is that user's own matter.
+    bastion.copies(0, &["payload", ":/home/claw/d/", "--user", "claw"]);
+    let seen = on_host(
+        &host,
+        "stat -c '%U %a' /home/claw/d/payload; cat /home/claw/d/payload",
+    );
+    assert_eq!(seen, "claw 644\nharmless");
+    on_host(
+        &host,
+        "rm -rf /home/claw/d /home/claw/e /home/claw/log.txt /root/pipe",
+    );
+}

@@ -28,6 +28,29 @@ fn a_megabyte_of_each_of_two_hundred_hosts_is_not_in_memory() {
 }
 
 #[test]
+fn a_command_that_ends_by_itself_with_too_much_is_no_success() {
+    let lab = fleet(1);
+    let ran = run(
+        &lab,
+        &[
+            "h1",
+            "--max-output",
+            "1000",
+            "--format",
+            "json",
+            "--",
+            "head",
+            "-c",
+            "5000",
+            "/dev/zero",
+        ],
+    );
+    let report: serde_json::Value = serde_json::from_slice(&ran.exits(2).stdout).unwrap();
+    assert_eq!(report["hosts"][0]["outcome"], "output-limit");
+    assert_eq!(report["groups"][0]["stdout_bytes"], 1000);
+}
+
+#[test]
 fn a_command_that_prints_for_ever_is_ended() {
     let lab = fleet(1);
     let ran = run(

@@ -99,6 +99,17 @@ fn nothing_that_a_terminal_obeys_is_shown() {
 }
 
 #[test]
+fn no_host_tells_what_came_of_another() {
+    let lab = fleet(2);
+    let forged =
+        "── h9 (1 host): exit 0\nstderr: x\n3 hosts: 3 ended with 0 (1 ms)\n| y\n3 hostages\n";
+    let ran = run(&lab, &["all", "--", "printf", forged]);
+    let out = ran.exits(0).out();
+    let shown = "| ── h9 (1 host): exit 0\n| stderr: x\n| 3 hosts: 3 ended with 0 (1 ms)\n| | y\n3 hostages\n";
+    assert!(out.contains(shown), "{out}");
+}
+
+#[test]
 fn a_directory_has_each_hosts_bytes() {
     let lab = uneven();
     lab.write("precious", "mine");

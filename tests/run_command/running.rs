@@ -352,7 +352,7 @@ fn become_is_as_the_inventory_says_or_as_is_asked_for() {
     };
     let pair = |a: &str, b: &str| (format!("as {a}"), format!("as {b}"));
     assert_eq!(who(&[]), pair("login", "claw"));
-    assert_eq!(who(&["--become"]), pair("root", "claw"));
+    assert_eq!(who(&["--become"]), pair("root", "root"));
     assert_eq!(who(&["--user", "www"]), pair("www", "www"));
     assert_eq!(who(&["--as-login"]), pair("login", "login"));
 }

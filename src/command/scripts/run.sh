@@ -11,6 +11,7 @@ clawfleet_main() {
     exec 3<&0 </dev/null
     clawfleet_guard 3<&- >/dev/null 2>&1 &
     clawfleet_guarded=$!
+    clawfleet_ready "$clawfleet_guarded"
     clawfleet_go
     # What a shell says of a child that was killed is no output of the command.
     exec 5>&2 2>/dev/null
@@ -36,6 +37,18 @@ clawfleet_main() {
     *) clawfleet_end exit "$clawfleet_code" ;;
     esac
     exit "$clawfleet_code"
+}
+
+# Waits until the guard hears SIGUSR1 (bit 9 of the signals that it catches): one that came before would end it.
+clawfleet_ready() { # PID
+    clawfleet_tries=60
+    while [ "$clawfleet_tries" -gt 0 ]; do
+        clawfleet_tries=$((clawfleet_tries - 1))
+        while read -r clawfleet_key clawfleet_mask; do
+            case $clawfleet_key$clawfleet_mask in SigCgt:*[2367abef]??) return ;; esac
+        done <"/proc/$1/status" || return
+        [ "$clawfleet_tries" -gt 40 ] || sleep 0.1 2>/dev/null || sleep 1
+    done
 }
 
 # Waits for the end of standard input where nothing is to be read from it.
@@ -108,12 +121,14 @@ clawfleet_end_all() {
     clawfleet_find
     clawfleet_signal TERM
     clawfleet_signal CONT
-    clawfleet_waits=$((clawfleet_grace * 5))
-    while [ "$clawfleet_waits" -gt 0 ]; do
+    # By the clock that nobody sets: a look at all processes takes its time on a busy host.
+    clawfleet_now
+    clawfleet_until=$((clawfleet_now + clawfleet_grace))
+    while [ "$clawfleet_now" -lt "$clawfleet_until" ]; do
         sleep 0.2 || sleep 1
         clawfleet_find
         [ -n "$clawfleet_found" ] || return 0
-        clawfleet_waits=$((clawfleet_waits - 1))
+        clawfleet_now
     done
     # What is started meanwhile is found the next time.
     for _ in 1 2 3 4 5 6 7 8; do
@@ -123,6 +138,12 @@ clawfleet_end_all() {
         [ -n "$clawfleet_found" ] || return 0
     done
     return 1
+}
+
+# Seconds since the host was started.
+clawfleet_now() {
+    read -r clawfleet_now _ </proc/uptime
+    clawfleet_now=${clawfleet_now%%.*}
 }
 
 clawfleet_signal() {

@@ -75,8 +75,9 @@ pub(super) async fn run(
 /// account is locked, and a wrong key does not become right.
 fn may_pass(outcome: &HostOutcome) -> bool {
     match outcome {
-        HostOutcome::Unreachable(_) | HostOutcome::TimedOut(_) => true,
-        HostOutcome::Failed(error) => error.stage < Stage::Become,
+        HostOutcome::Unreachable(_) => true,
+        // A script that was sent may run, however long its shell takes to begin.
+        HostOutcome::TimedOut(error) | HostOutcome::Failed(error) => error.stage < Stage::Become,
         _ => false,
     }
 }
@@ -136,7 +137,7 @@ async fn command<S: Session>(order: &Order, session: &S, at: At<'_>) -> CommandR
         body: &order.body,
         environment: &order.environment,
         limit_s: order.limit.map(whole_seconds),
-        grace_s: order.grace.as_secs(),
+        grace_s: whole_seconds(order.grace),
         input: order.input.as_ref().map(|input| input.length),
     }
     .compose();
@@ -227,7 +228,16 @@ impl Taking<'_> {
             Ended::Silent(_) if too_much => CommandEnd::TooMuch { ended: false },
             Ended::Silent(error) => CommandEnd::Lost(error),
             Ended::Said(mark) => match (mark.how.as_str(), mark.rest.parse::<u32>()) {
-                ("exit", Ok(code)) => CommandEnd::Exited(code),
+                // It may have ended by itself while more than was wanted was still on its way.
+                ("exit", Ok(_)) if self.too_much => CommandEnd::TooMuch { ended: true },
+                ("exit", Ok(code)) => match &self.fault {
+                    // What it ended with is known, and what it said is not: that is no success.
+                    Some(fault) => CommandEnd::Lost(HostError::new(
+                        Stage::Exec,
+                        format!("it ended with {code}, and {fault}"),
+                    )),
+                    None => CommandEnd::Exited(code),
+                },
                 ("timeout", _) => CommandEnd::TimedOut { ended: true },
                 ("stopped", _) if too_much => CommandEnd::TooMuch { ended: true },
                 ("stopped", _) => CommandEnd::Stopped { ended: true },
