@@ -5,6 +5,7 @@
 //! of that name want the port, and only then exit codes and messages, to name the cause.
 
 mod catalogue;
+mod changes;
 mod custom;
 mod drift;
 mod expect;
@@ -17,12 +18,15 @@ mod models;
 mod ownership;
 mod port;
 mod settings;
+mod sightings;
 mod signs;
 
 pub use catalogue::{Explanation, explain};
+pub use changes::{Patience, step};
 pub use drift::compare;
 pub use fleet::judge;
 pub use health::{UnitHealth, unit_health};
+pub use sightings::{fingerprints, readings, sightings};
 
 use crate::model::{
     Class, Evidence, Facts, Finding, Gateway, Host, HttpError, Observed, Role, Severity, Subject,
