@@ -54,13 +54,14 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
 }
 
 /// Crates that only one room may name.
-const OWNED: [(&str, &str); 9] = [
+const OWNED: [(&str, &str); 10] = [
     ("russh", "ssh"),
     ("indicatif", "report"),
     ("comfy_table", "report"),
     ("clap", "cli"),
     ("serde_yaml", "inventory"),
     ("minijinja", "unit"),
+    ("rusqlite", "store"),
     ("hyper", "fleet"),
     ("tokio_tungstenite", "fleet"),
     ("tokio_rustls", "fleet"),
