@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use clawfleet::report::{
-    event_schema, plan_schema, rollout_schema, run_host_schema, run_schema, run_summary_schema,
-    runs_schema, schema,
+    changes_schema, event_schema, plan_schema, rollout_schema, run_host_schema, run_schema,
+    run_summary_schema, runs_schema, schema,
 };
 
 fn is_up_to_date(name: &str, schema: &str) {
@@ -22,6 +22,11 @@ fn is_up_to_date(name: &str, schema: &str) {
 #[test]
 fn the_schema_is_up_to_date() {
     is_up_to_date("report", &schema().unwrap());
+}
+
+#[test]
+fn the_schema_of_changes_is_up_to_date() {
+    is_up_to_date("changes", &changes_schema().unwrap());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod args;
 mod args_run;
+mod args_watch;
 mod beside;
 mod between;
 mod check;
@@ -25,6 +26,7 @@ mod machine;
 mod out_dir;
 mod outputs;
 mod outside;
+mod past;
 mod plan_views;
 mod rollback;
 mod rollout;

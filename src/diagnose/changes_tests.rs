@@ -158,7 +158,11 @@ fn what_is_told_when() {
         ),
     ];
     for (name, looks, confirm, wanted) in cases {
-        assert_eq!(told(looks, 5 * MINUTE, &patience(confirm)), wanted, "{name}");
+        assert_eq!(
+            told(looks, 5 * MINUTE, &patience(confirm)),
+            wanted,
+            "{name}"
+        );
     }
 }
 

@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::lasting;
 use crate::model::{
-    Facts, Fingerprint, Gateway, HostOutcome, Looked, Reading, ReadingKind, Report,
-    Sighting, Sightings, TroubleKey, Unit, UnitScope, sanitize, shorten,
+    Facts, Fingerprint, Gateway, HostOutcome, Looked, Reading, ReadingKind, Report, Sighting,
+    Sightings, TroubleKey, Unit, UnitScope, sanitize, shorten,
 };
 
 /// Returns what a report says of each host. One that the run was stopped before, or that was not

@@ -104,7 +104,10 @@ pub struct Sightings {
 impl Sightings {
     /// Counts the hosts that were seen whole.
     pub fn seen_whole(&self) -> u32 {
-        let whole = self.hosts.values().filter(|looked| **looked == Looked::Whole);
+        let whole = self
+            .hosts
+            .values()
+            .filter(|looked| **looked == Looked::Whole);
         u32::try_from(whole.count()).unwrap_or(u32::MAX)
     }
 }
