@@ -124,7 +124,7 @@ async fn observe(
                 && let Some(of) = hosts.get(*host)
             {
                 let mut judged = diagnose::judge(of, (*observation).clone());
-                past.date(&mut judged, started_at);
+                past.complete(of, &mut judged, started_at);
                 stream.host(*host, &judged);
             }
         },
@@ -138,8 +138,8 @@ async fn observe(
         overtaken(&mut observations, deadline, begin.elapsed());
     }
     let mut reports = judged(hosts, observations);
-    for report in &mut reports {
-        past.date(report, started_at);
+    for (host, report) in hosts.iter().zip(&mut reports) {
+        past.complete(host, report, started_at);
     }
     let pairs: Vec<(&Host, &HostReport)> = hosts.iter().map(AsRef::as_ref).zip(&reports).collect();
     let fleet_findings = diagnose::compare(&pairs);

@@ -12,9 +12,12 @@ use super::context::Context;
 use super::error::CliError;
 use super::machine;
 use crate::diagnose::{self, Patience};
-use crate::model::{HostReport, Memory, Report, Severity, TroubleKey};
+use crate::model::{Host, HostReport, Memory, Report, Severity, TroubleKey};
 use crate::report::{render_changes, render_changes_json};
 use crate::store::{CheckLock, History, Keep, LockFault, OpenFinding, RunRecord};
+
+/// How far back restarts are counted.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// What earlier runs left.
 pub(super) struct Past<'a> {
@@ -100,13 +103,22 @@ impl<'a> Past<'a> {
         past
     }
 
-    /// Says of each finding of a host since when it is there.
-    pub(super) fn date(&self, host: &mut HostReport, now: Timestamp) {
-        if self.history.is_none() {
+    /// Adds to a host's report what only earlier runs can tell: restarts that no journal counts, and since
+    /// when each finding is there.
+    pub(super) fn complete(&self, host: &Host, report: &mut HostReport, now: Timestamp) {
+        let Some(history) = &self.history else {
             return;
-        }
-        for finding in &mut host.findings {
-            let known = self.open.get(&TroubleKey::of(&host.name, finding));
+        };
+        let since = now.checked_sub(DAY).unwrap_or(now);
+        diagnose::add_growth(host, report, &|port| {
+            let counts = history.restart_counts(&self.inventory, &host.name, port, since);
+            counts.unwrap_or_else(|why| {
+                tracing::debug!(%why, "earlier restarts cannot be read");
+                Vec::new()
+            })
+        });
+        for finding in &mut report.findings {
+            let known = self.open.get(&TroubleKey::of(&report.name, finding));
             // A clock that was set back makes nothing begin in the future.
             finding.since = Some(known.map_or(now, |open| open.since.min(now)));
         }

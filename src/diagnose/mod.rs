@@ -11,6 +11,7 @@ mod drift;
 mod expect;
 mod exposure;
 mod fleet;
+mod growth;
 mod health;
 mod lasting;
 mod machine;
@@ -25,6 +26,7 @@ pub use catalogue::{Explanation, explain};
 pub use changes::{Patience, step};
 pub use drift::compare;
 pub use fleet::judge;
+pub use growth::add_growth;
 pub use health::{UnitHealth, unit_health};
 pub use sightings::{fingerprints, readings, sightings};
 
@@ -50,6 +52,12 @@ pub fn diagnose(host: &Host, facts: &Facts) -> Vec<Finding> {
             finding.severity = Severity::Info;
         }
     }
+    order(&mut findings);
+    findings
+}
+
+/// Worst first, causes before their consequences.
+fn order(findings: &mut [Finding]) {
     findings.sort_by(|a, b| {
         a.cause
             .is_some()
@@ -57,7 +65,6 @@ pub fn diagnose(host: &Host, facts: &Facts) -> Vec<Finding> {
             .then(b.severity.cmp(&a.severity))
             .then(a.class.cmp(&b.class))
     });
-    findings
 }
 
 /// Returns the version of the package that a gateway is started from, where it was found.

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::record::inventory_id;
 use super::{History, HistoryFault};
-use crate::model::{Memory, Severity, Told, Trouble, TroubleKey};
+use crate::model::{Memory, ReadingKind, Severity, Told, Trouble, TroubleKey};
 
 /// A finding that is there, as far as was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,47 @@ impl History {
             let open = open_findings(&self.connection, inventory)?;
             let findings = open.into_iter().map(|(key, open)| (key, open.finding));
             Ok(findings.collect())
+        };
+        read().map_err(|error: rusqlite::Error| self.fault(&error))
+    }
+
+    /// Returns the restart counts that runs since that time read of a gateway, the oldest first, and before
+    /// them the one that held then.
+    ///
+    /// # Errors
+    /// [`HistoryFault`].
+    pub fn restart_counts(
+        &self,
+        inventory: &Path,
+        host: &str,
+        port: u16,
+        since: Timestamp,
+    ) -> Result<Vec<i64>, HistoryFault> {
+        let read = || {
+            let mut read = self.connection.prepare(
+                "SELECT r.value FROM readings r WHERE r.host = ?1 AND r.gateway = ?2 AND r.kind = ?3 AND r.run >= coalesce(
+                 (SELECT max(b.run) FROM readings b WHERE b.host = ?1 AND b.gateway = ?2 AND b.kind = ?3 AND b.run <= ?4), 0)
+                 ORDER BY r.run",
+            )?;
+            let Some(inventory) = inventory_id(&self.connection, inventory)? else {
+                return Ok(Vec::new());
+            };
+            let host: Option<i64> = self
+                .connection
+                .query_row(
+                    "SELECT id FROM hosts WHERE inventory = ? AND name = ?",
+                    params![inventory, host],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let first: i64 = self.connection.query_row(
+                "SELECT coalesce(min(id), 0) FROM runs WHERE inventory = ? AND started_ms >= ?",
+                params![inventory, since.as_millisecond()],
+                |row| row.get(0),
+            )?;
+            let kind = ReadingKind::Restarts.code();
+            let rows = read.query_map(params![host, port, kind, first], |row| row.get(0))?;
+            rows.collect()
         };
         read().map_err(|error: rusqlite::Error| self.fault(&error))
     }

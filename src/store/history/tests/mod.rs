@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::{
-    Class, Facts, Fingerprint, HostError, HostObservation, HostOutcome, HostReport, Looked, Memory,
+    Class, Fingerprint, HostError, HostObservation, HostOutcome, HostReport, Looked, Memory,
     Reading, ReadingKind, Report, Sighting, Sightings, Stage, StageTimes, TroubleKey, Verdict,
 };
 
@@ -19,7 +19,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn host(name: String, up: bool) -> HostReport {
     let outcome = match up {
-        true => HostOutcome::Observed(Box::new(Facts::default())),
+        true => HostOutcome::Observed(Box::default()),
         false => HostOutcome::Unreachable(HostError::new(Stage::Tcp, "no\u{1b} route".repeat(99))),
     };
     HostReport {
