@@ -79,6 +79,8 @@ pub(super) enum Command {
     Copy(super::args_run::CopyArgs),
     /// Show what was done: the rollouts of this bastion; tidy the history of checks
     History(HistoryArgs),
+    /// Tell nothing of what is known, for a while
+    Silence(super::args_watch::SilenceArgs),
     /// Make, list or explain the inventory
     #[command(subcommand)]
     Inventory(InventoryCommand),

@@ -46,6 +46,43 @@ impl Remind {
     }
 }
 
+/// Tell nothing of what is known, for a while
+///
+/// `check --on-change` then tells nothing of these classes on these hosts; without --class they are those that are
+/// there now. Another class is told as ever, and so is the end of what was told. A check by hand shows all.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct SilenceArgs {
+    /// On which hosts, as with `check`
+    #[arg(value_name = "SELECTOR", required_unless_present_any = ["list", "end"], requires_all = ["for_time", "why"])]
+    pub(super) selectors: Vec<String>,
+
+    /// Of which classes [default: those that are there now]
+    #[arg(
+        long = "class",
+        value_name = "CLASS",
+        value_delimiter = ',',
+        requires = "selectors"
+    )]
+    pub(super) classes: Vec<String>,
+
+    /// For how long (2h, 3d)
+    #[arg(long = "for", value_name = "TIME", value_parser = time, requires = "selectors")]
+    pub(super) for_time: Option<Duration>,
+
+    /// Why; it is shown wherever the silence is
+    #[arg(long, value_name = "TEXT", requires = "selectors")]
+    pub(super) why: Option<String>,
+
+    /// List what is silenced
+    #[arg(long, conflicts_with_all = ["selectors", "end"])]
+    pub(super) list: bool,
+
+    /// End a silence before its time
+    #[arg(long, value_name = "ID", conflicts_with = "selectors")]
+    pub(super) end: Option<i64>,
+}
+
 /// What is done with the history of checks.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum HistoryCommand {

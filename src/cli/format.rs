@@ -74,6 +74,7 @@ pub(super) fn refusal(args: &Args) -> Option<CliError> {
         }
         Command::Check(_) => return None,
         Command::Run(_) | Command::Copy(_) => (&[Table, Json, Ndjson], "`run` and `copy` have"),
+        Command::Silence(_) => (&[Table], "`silence` has"),
         _ => (&[Table, Json], "this command has"),
     };
     if has.contains(&args.format) {

@@ -32,6 +32,7 @@ mod rollback;
 mod rollout;
 mod run;
 mod secrets;
+mod silence;
 mod stream;
 mod vouch;
 
@@ -75,6 +76,7 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Command::Run(args) => run::run(&context, args),
         Command::Copy(args) => copy::run(&context, args),
         Command::History(history) => history::run(&context, history),
+        Command::Silence(args) => silence::run(&context, args),
         Command::Inventory(inventory) => inventory::run(&context, inventory),
         Command::Hosts(hosts) => hosts::run(&context, hosts),
         Command::Explain(explain) => explain::run(&context, explain),

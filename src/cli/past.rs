@@ -11,10 +11,11 @@ use super::args::{CheckArgs, Format};
 use super::context::Context;
 use super::error::CliError;
 use super::machine;
+use super::silence;
 use crate::diagnose::{self, Patience};
-use crate::model::{Host, HostReport, Memory, Report, Severity, TroubleKey};
+use crate::model::{Host, HostReport, Memory, Report, Severity, Silence, TroubleKey};
 use crate::report::{render_changes, render_changes_json};
-use crate::store::{CheckLock, History, Keep, LockFault, OpenFinding, RunRecord};
+use crate::store::{CheckLock, History, Keep, KeptSilence, LockFault, OpenFinding, RunRecord};
 
 /// How far back restarts are counted.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -27,6 +28,7 @@ pub(super) struct Past<'a> {
     open: BTreeMap<TroubleKey, OpenFinding>,
     /// What the operator was told; only for a run that tells what changed.
     memory: Option<Memory>,
+    silences: Vec<KeptSilence>,
 }
 
 /// Sees to it that one run that tells what changed is at work at a time. A run by hand takes no lock: it
@@ -70,6 +72,7 @@ impl<'a> Past<'a> {
             history: None,
             open: BTreeMap::new(),
             memory: None,
+            silences: Vec::new(),
         };
         let read = || -> Result<_, String> {
             let dir = context.kept_in().ok_or("HOME is not set")?;
@@ -84,10 +87,13 @@ impl<'a> Past<'a> {
                 ),
                 false => None,
             };
-            Ok((history, open, memory))
+            let silences = history.silences(inventory, Timestamp::now());
+            let silences = silences.map_err(|fault| fault.to_string())?;
+            Ok((history, open, memory, silences))
         };
         match read() {
-            Ok((history, open, memory)) => {
+            Ok((history, open, memory, silences)) => {
+                past.silences = silences;
                 past.history = Some(history);
                 past.open = open;
                 past.memory = memory;
@@ -124,6 +130,19 @@ impl<'a> Past<'a> {
         }
     }
 
+    /// The silences that are about a host of the report, a line each.
+    fn silenced(&self, report: &Report) -> String {
+        let about = |kept: &&KeptSilence| {
+            let mut hosts = report.hosts.iter();
+            hosts.any(|host| kept.silence.hosts.contains(&host.name))
+        };
+        let ours: Vec<KeptSilence> = self.silences.iter().filter(about).cloned().collect();
+        match ours.as_slice() {
+            [] => String::new(),
+            ours => silence::table(ours),
+        }
+    }
+
     /// Keeps a run. One that tells what changed tells it here, before it is kept: what is told twice
     /// after a crash is better than what is not told at all. `print_all` prints the whole report, where
     /// nobody knows what was told before.
@@ -134,8 +153,20 @@ impl<'a> Past<'a> {
         print_all: impl FnOnce() -> Result<(), CliError>,
     ) -> Result<(), CliError> {
         let sightings = diagnose::sightings(report);
+        let silences: Vec<Silence> = self
+            .silences
+            .iter()
+            .map(|kept| kept.silence.clone())
+            .collect();
         let (next, printed) = match &self.memory {
-            None => (None, print_all()),
+            None => {
+                let printed = print_all();
+                // On stderr, so that it stands beside every format and spoils none.
+                for line in self.silenced(report).lines() {
+                    self.context.note(line);
+                }
+                (None, printed)
+            }
             Some(memory) => {
                 let patience = Patience {
                     confirm: args.watch.confirm,
@@ -143,7 +174,7 @@ impl<'a> Past<'a> {
                     // A host that is not seen is told of, whatever severity is asked for.
                     least: args.fail_on.least().min(Severity::Unknown),
                 };
-                let (next, changes) = diagnose::step(memory, &sightings, &patience, &[]);
+                let (next, changes) = diagnose::step(memory, &sightings, &patience, &silences);
                 let printed = match self.context.format {
                     _ if changes.is_empty() => Ok(String::new()),
                     Format::Table => Ok(render_changes(&changes, report, self.context.view)),

@@ -17,7 +17,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use audit::{AuditEvent, AuditFile, AuditRecord, append_audit};
-pub use history::{History, HistoryFault, Keep, OpenFinding, Pruned, Recorded, RunRecord};
+pub use history::{
+    History, HistoryFault, Keep, KeptSilence, OpenFinding, Pruned, Recorded, RunRecord,
+};
 pub use lock::{CheckLock, LockFault, RolloutLock};
 pub use plans::{read_plan_file, write_plan_file};
 pub use publish::{can_publish, publish};

@@ -311,3 +311,83 @@ fn the_history_is_tidied() {
     fleet.run(true, &["history"]).exits(64);
     fleet.run(true, &["history", "--rollouts"]).exits(0);
 }
+
+#[test]
+fn a_silence_hides_what_it_names_until_it_is_over() {
+    let fleet = Fleet::new();
+    let silence = |args: &[&str]| {
+        let all: Vec<&str> = ["silence"].iter().chain(args).copied().collect();
+        fleet.run(false, &all)
+    };
+    let nothing = silence(&["bad", "--for", "2h", "--why", "moved"]);
+    nothing
+        .exits(64)
+        .complains(&["nothing was found on these hosts", "--class"]);
+    fleet.run(false, &["check"]).exits(3);
+    let made = silence(&["bad", "--for", "2h", "--why", "it is \u{1b}[2Jmoved"]);
+    let text = made.exits(0).out();
+    assert!(
+        text.starts_with("silence 1: not-observed on bad, until 2"),
+        "{text}"
+    );
+    assert!(!text.contains('\u{1b}'));
+    fleet.run(false, &WATCH).exits(3).prints_nothing();
+    let by_hand = fleet.run(false, &["check"]);
+    assert!(
+        by_hand
+            .stderr
+            .contains("note: silence 1: not-observed on bad"),
+        "{}",
+        by_hand.stderr
+    );
+    // It is about one host only.
+    assert_eq!(fleet.run(false, &["check", "good"]).stderr, "");
+    assert_eq!(silence(&["--list"]).exits(0).out(), text);
+    silence(&["--end", "1"]).exits(0);
+    silence(&["--end", "1"])
+        .exits(64)
+        .complains(&["there is no silence 1"]);
+    assert_eq!(silence(&["--list"]).exits(0).out(), "nothing is silenced\n");
+    assert!(
+        fleet
+            .run(false, &WATCH)
+            .exits(3)
+            .out()
+            .starts_with("1 new\n")
+    );
+    // Another class is told as ever.
+    let other = silence(&[
+        "all",
+        "--class",
+        "gateway-down,disk-low",
+        "--for",
+        "1d",
+        "--why",
+        "x",
+    ]);
+    other.exits(0);
+    assert!(
+        fleet
+            .run(true, &WATCH)
+            .exits(0)
+            .out()
+            .starts_with("1 recovered\n")
+    );
+    assert!(
+        fleet
+            .run(false, &WATCH)
+            .exits(3)
+            .out()
+            .starts_with("1 new\n")
+    );
+    for wrong in [
+        &["bad"] as &[&str],
+        &["bad", "--for", "2h"],
+        &["bad", "--for", "soon", "--why", "x"],
+        &["bad", "--class", "no-such", "--for", "2h", "--why", "x"],
+        &["--list", "bad"],
+        &[],
+    ] {
+        silence(wrong).exits(64);
+    }
+}

@@ -13,6 +13,7 @@ mod prune;
 mod recall;
 mod record;
 mod schema;
+mod silences;
 
 use std::fs;
 use std::io;
@@ -27,6 +28,7 @@ use super::file;
 pub use prune::{Keep, Pruned};
 pub use recall::OpenFinding;
 pub use record::{Recorded, RunRecord};
+pub use silences::KeptSilence;
 
 /// How long is waited for another process that writes. A run of ten thousand hosts takes under two
 /// seconds.

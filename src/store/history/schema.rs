@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const VERSION: i64 = STEPS.len() as i64;
 
 /// From each version to the next. A step that was released is never changed.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = ["
 CREATE TABLE inventories (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL UNIQUE
@@ -114,7 +114,21 @@ CREATE TABLE upkeep (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) WITHOUT ROWID;
-"];
+",
+    "
+-- What is not to be told for a while: names of hosts and ids of classes, a line each.
+CREATE TABLE silences (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    inventory INTEGER NOT NULL REFERENCES inventories(id),
+    hosts TEXT NOT NULL,
+    classes TEXT NOT NULL,
+    made_ms INTEGER NOT NULL,
+    made_by TEXT NOT NULL,
+    until_ms INTEGER NOT NULL,
+    why TEXT NOT NULL
+);
+",
+];
 
 /// Sets the connection up and brings the tables to [`VERSION`]. Returns the version that was found;
 /// a greater one was left alone.
