@@ -168,6 +168,44 @@ fn numbers_are_kept_where_they_change() {
 }
 
 #[test]
+fn an_older_database_is_brought_to_this_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut history = History::open(dir.path()).unwrap();
+    let wrong = Run::of(1, 0).wrong("VM0", Class::GatewayDown);
+    wrong.keep(&mut history).unwrap();
+    // As the first version left it.
+    history
+        .connection
+        .execute_batch("DROP TABLE silences; PRAGMA user_version = 1")
+        .unwrap();
+    drop(history);
+    let mut history = History::open(dir.path()).unwrap();
+    assert_eq!(open_at(&history).len(), 1);
+    let inventory = Path::new("/etc/inventory.yaml");
+    let mut kept = KeptSilence {
+        id: 0,
+        silence: crate::model::Silence {
+            hosts: ["VM0".to_owned()].into(),
+            classes: ["gateway-down".to_owned()].into(),
+            until: at(100),
+        },
+        made_at: at(0),
+        made_by: "ops@bastion".into(),
+        why: "moved".into(),
+    };
+    kept.id = history.add_silence(inventory, &kept).unwrap();
+    assert_eq!(history.silences(inventory, at(99)).unwrap(), [kept.clone()]);
+    assert_eq!(history.silences(inventory, at(100)).unwrap(), []);
+    assert!(
+        !history
+            .end_silence(Path::new("/other"), kept.id, at(1))
+            .unwrap()
+    );
+    assert!(history.end_silence(inventory, kept.id, at(1)).unwrap());
+    assert_eq!(history.silences(inventory, at(2)).unwrap(), []);
+}
+
+#[test]
 fn restarts_are_counted_from_what_held_a_day_ago() {
     let dir = tempfile::tempdir().unwrap();
     let mut history = History::open(dir.path()).unwrap();
