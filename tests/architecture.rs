@@ -57,13 +57,14 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
 
 /// Crates that only some rooms may name. HTTP and TLS have two: `fleet` asks gateways on their hosts
 /// and takes any certificate there, `notify` sends from the controller and takes only good ones.
-const OWNED: [(&str, &[&str]); 10] = [
+const OWNED: [(&str, &[&str]); 11] = [
     ("russh", &["ssh"]),
     ("indicatif", &["report"]),
     ("comfy_table", &["report"]),
     ("clap", &["cli"]),
     ("serde_yaml", &["inventory"]),
     ("minijinja", &["unit"]),
+    ("rusqlite", &["store"]),
     ("hyper", &["fleet", "notify"]),
     ("tokio_tungstenite", &["fleet"]),
     ("tokio_rustls", &["fleet", "notify"]),

@@ -766,3 +766,45 @@ fn a_dropin_follows_the_inventory() {
         .filter(|line| !line.starts_with("ExecStartPre"));
     assert_eq!(drifts_on(&host, without.collect()), 1);
 }
+
+/// A unit whose journal is closed to the login: its counter tells, from run to run.
+#[test]
+fn restarts_are_counted_without_a_journal() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/probes");
+    let text = std::fs::read_to_string(format!("{dir}/healthy-real.txt")).unwrap();
+    let host = host();
+    let report = |journal_is_closed: bool, now: u32| {
+        let mut facts = facts(&text);
+        let gateway = facts.gateways.first_mut().unwrap();
+        for unit in &mut gateway.units {
+            unit.n_restarts = Some(now);
+            if journal_is_closed {
+                unit.journal = Observed::Denied("closed".into());
+            }
+        }
+        let port = gateway.port;
+        let observation = clawfleet::model::HostObservation {
+            outcome: clawfleet::model::HostOutcome::Observed(Box::new(facts)),
+            stages: clawfleet::model::StageTimes::default(),
+            elapsed: std::time::Duration::ZERO,
+        };
+        let mut report = clawfleet::diagnose::judge(&host, observation);
+        clawfleet::diagnose::add_growth(&host, &mut report, &|asked| {
+            assert_eq!(asked, port);
+            vec![40, 41, 0]
+        });
+        // A second time changes nothing.
+        clawfleet::diagnose::add_growth(&host, &mut report, &|_| vec![40, 41, 0]);
+        report
+    };
+    let growth = |report: &clawfleet::model::HostReport| {
+        let ids = report.findings.iter().map(clawfleet::model::Finding::id);
+        ids.filter(|id| id == "restart-growth").count()
+    };
+    let limit = host.thresholds.restarts_per_day;
+    let grown = report(true, limit);
+    assert_eq!((growth(&grown), grown.verdict), (1, Verdict::Warning));
+    assert_eq!(growth(&report(true, limit - 1)), 0);
+    // A journal that was read whole is exact.
+    assert_eq!(growth(&report(false, limit)), 0);
+}

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use clawfleet::report::{
-    event_schema, plan_schema, rollout_schema, run_host_schema, run_schema, run_summary_schema,
-    runs_schema, schema,
+    changes_schema, event_schema, plan_schema, rollout_schema, run_host_schema, run_schema,
+    run_summary_schema, runs_schema, schema,
 };
 
 fn is_up_to_date(name: &str, schema: &str) {
@@ -27,6 +27,11 @@ fn the_schema_is_up_to_date() {
 #[test]
 fn the_schema_of_alerts_is_up_to_date() {
     is_up_to_date("alert", &clawfleet::notify::alert_schema().unwrap());
+}
+
+#[test]
+fn the_schema_of_changes_is_up_to_date() {
+    is_up_to_date("changes", &changes_schema().unwrap());
 }
 
 #[test]

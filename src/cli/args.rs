@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+use super::args_watch::{HistoryCommand, WatchArgs};
 pub(super) use super::format::Format;
 use super::format::{OutputArg, ReportFormat};
 use crate::planner::Keep;
@@ -77,8 +78,10 @@ pub(super) enum Command {
     Run(super::args_run::RunArgs),
     /// Copy files to hosts, or a file from each of them
     Copy(super::args_run::CopyArgs),
-    /// Show what was done: the rollouts of this bastion
+    /// Show what was done: the rollouts of this bastion; tidy the history of checks
     History(HistoryArgs),
+    /// Tell nothing of what is known, for a while
+    Silence(super::args_watch::SilenceArgs),
     /// Make, list or explain the inventory
     #[command(subcommand)]
     Inventory(InventoryCommand),
@@ -101,9 +104,12 @@ pub(super) enum Command {
 /// --format is what goes to stdout; --output writes more to files: `--output junit=check.xml
 /// --output prometheus=/var/lib/node_exporter/clawfleet.prom`. With --format nagios the exit code is a
 /// plugin's: 0 ok, 1 warning, 2 critical, 3 unknown. docs/formats.md tells all.
+///
+/// From cron: `clawfleet check all --on-change --confirm 2 --deadline 4m` is silent until something
+/// changes. docs/history.md tells what is remembered, and how.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 clean, 1 findings from --fail-on on, 2 critical findings, 3 hosts not observed,\n64 usage (an --output that cannot be written), 78 the inventory is at fault, or nothing worse than\nwarnings was found and an --output could not be written at the end, 130 interrupted."
+    after_help = "Exit codes: 0 clean, 1 findings from --fail-on on, 2 critical findings, 3 hosts not observed,\n64 usage (an --output that cannot be written), 75 another --on-change is at work, 78 the inventory is at fault, or nothing worse than\nwarnings was found and an --output could not be written at the end, 130 interrupted."
 )]
 pub(super) struct CheckArgs {
     /// Hosts to check
@@ -133,6 +139,9 @@ pub(super) struct CheckArgs {
     /// whole or not at all
     #[arg(long = "output", value_name = "FORMAT=PATH", value_parser = OutputArg::parse, conflicts_with = "list")]
     pub(super) outputs: Vec<OutputArg>,
+
+    #[command(flatten)]
+    pub(super) watch: WatchArgs,
 }
 
 /// What may be asked for before the run.
@@ -369,9 +378,13 @@ pub(super) struct RollbackArgs {
     pub(super) rollout: RolloutArgs,
 }
 
-/// Show what was done: the rollouts of this bastion
+/// Show what was done: the rollouts of this bastion; tidy the history of checks
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct HistoryArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<HistoryCommand>,
+
     /// The rollouts, newest first
     #[arg(long, required = true)]
     pub(super) rollouts: bool,
@@ -407,7 +420,7 @@ impl Pause {
     }
 }
 
-/// Reads a length of time: `90s`, `5m`, `1h`, `250ms`.
+/// Reads a length of time: `90s`, `5m`, `1h`, `7d`, `250ms`.
 pub(super) fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(
         text.find(|c: char| !c.is_ascii_digit())
@@ -418,6 +431,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
         "s" => 1000,
         "m" | "min" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return Err("a time is written like 30s, 5m or 1h".into()),
     };
     let number: u64 = number

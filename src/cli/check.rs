@@ -1,7 +1,9 @@
 //! `clawfleet check`.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::args::{CheckArgs, Format};
 use super::context::Context;
@@ -10,10 +12,13 @@ use super::exit::Exit;
 use super::format::ReportFormat;
 use super::ground::{Ground, Hosts, Wanted};
 use super::outputs;
+use super::past::{self, Past};
 use super::stream::Stream;
 use crate::diagnose;
 use crate::fleet::{self, CancelLevel};
-use crate::model::{FleetEvent, Host, HostObservation, HostReport, Report, Verdict};
+use crate::model::{
+    FleetEvent, Host, HostError, HostObservation, HostOutcome, HostReport, Report, Stage, Verdict,
+};
 use crate::report::{NagiosState, Progress, checks_json, checks_table};
 use crate::store::LastRunRecord;
 
@@ -32,18 +37,23 @@ pub(super) fn run(
         login: args.login,
         takes: None,
     };
+    past::jitter(args.watch.jitter);
     let hosts = Hosts::select(context, &args.selectors, wanted)?;
     let path = hosts.path.clone();
+    let lock = past::lock(context, args, &path)?;
+    let past = Past::recall(context, &path, args.watch.on_change);
     let mut stream = (format == ReportFormat::Ndjson).then(|| Stream::new(hosts.hosts.len()));
     let report = hosts.run(context, async |ground| {
-        observe(context, ground, stream.as_mut()).await
+        observe(context, ground, stream.as_mut(), &past, args.watch.deadline).await
     })?;
     context.remember(&last_run(&report, &path));
-    let printed = match stream {
+    let print_all = || match stream {
         Some(stream) => stream.finish(&report),
         None => outputs::render(&report, format, args, context.view)
             .and_then(|text| context.print(&text)),
     };
+    let printed = past.tell_and_keep(&report, args, print_all);
+    drop(lock);
     let exit = match format {
         ReportFormat::Nagios => Exit::Monitored(NagiosState::of(&report, args.fail_on.least())),
         _ => Exit::of(&report, args.fail_on),
@@ -73,7 +83,13 @@ fn list(context: &Context) -> Result<Exit, CliError> {
 }
 
 /// Probes hosts and judges them; each is told as it ends.
-async fn observe(context: &Context, ground: &Ground, mut stream: Option<&mut Stream>) -> Report {
+async fn observe(
+    context: &Context,
+    ground: &Ground,
+    mut stream: Option<&mut Stream>,
+    past: &Past<'_>,
+    deadline: Option<Duration>,
+) -> Report {
     let started_at = jiff::Timestamp::now();
     let begin = std::time::Instant::now();
     let hosts = &ground.hosts;
@@ -83,7 +99,19 @@ async fn observe(context: &Context, ground: &Ground, mut stream: Option<&mut Str
     if let Some(stream) = &mut stream {
         stream.start(started_at);
     }
-    let observations = fleet::run(
+    let stopped = Cell::new(false);
+    // Who leaves at once is told apart from who was stopped by the operator.
+    let clock = async {
+        match deadline {
+            Some(deadline) => tokio::time::sleep(deadline).await,
+            None => std::future::pending().await,
+        }
+        stopped.set(ground.cancel.level() == CancelLevel::Run);
+        ground.cancel.escalate();
+        ground.cancel.escalate();
+        std::future::pending::<Vec<HostObservation>>().await
+    };
+    let asked = fleet::run(
         hosts,
         Arc::clone(&ground.transport),
         ground.limits,
@@ -95,13 +123,24 @@ async fn observe(context: &Context, ground: &Ground, mut stream: Option<&mut Str
                 (&mut stream, &event)
                 && let Some(of) = hosts.get(*host)
             {
-                stream.host(*host, &diagnose::judge(of, (*observation).clone()));
+                let mut judged = diagnose::judge(of, (*observation).clone());
+                past.complete(of, &mut judged, started_at);
+                stream.host(*host, &judged);
             }
         },
-    )
-    .await;
+    );
+    let mut observations = tokio::select! {
+        observations = asked => observations,
+        observations = clock => observations,
+    };
     progress.finish();
-    let reports = judged(hosts, observations);
+    if let Some(deadline) = deadline.filter(|_| stopped.get()) {
+        overtaken(&mut observations, deadline, begin.elapsed());
+    }
+    let mut reports = judged(hosts, observations);
+    for (host, report) in hosts.iter().zip(&mut reports) {
+        past.complete(host, report, started_at);
+    }
     let pairs: Vec<(&Host, &HostReport)> = hosts.iter().map(AsRef::as_ref).zip(&reports).collect();
     let fleet_findings = diagnose::compare(&pairs);
     Report {
@@ -109,7 +148,26 @@ async fn observe(context: &Context, ground: &Ground, mut stream: Option<&mut Str
         elapsed_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
         hosts: reports,
         fleet_findings,
-        interrupted: ground.cancel.level() != CancelLevel::Run,
+        interrupted: ground.cancel.level() != CancelLevel::Run && !stopped.get(),
+    }
+}
+
+/// The hosts that the run's deadline came before: they were not observed, which is no wish of anybody.
+fn overtaken(observations: &mut [HostObservation], deadline: Duration, elapsed: Duration) {
+    for observation in observations {
+        if observation.outcome == HostOutcome::Cancelled {
+            let error = HostError::new(
+                Stage::Deadline,
+                format!(
+                    "the deadline of the whole run, {} s, came first",
+                    deadline.as_secs_f64()
+                ),
+            );
+            observation.outcome = HostOutcome::TimedOut(
+                error.hint("a longer --deadline, or more --forks, lets it be asked in time"),
+            );
+            observation.elapsed = elapsed;
+        }
     }
 }
 

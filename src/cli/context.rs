@@ -91,6 +91,11 @@ impl Context {
         &self.state_dir
     }
 
+    /// Where things are kept between runs; `None` where there is no home.
+    pub(super) fn kept_in(&self) -> Option<&Path> {
+        (!self.state_dir.starts_with(NO_HOME)).then_some(&self.state_dir)
+    }
+
     /// Where outputs go that are too large for memory. They have no names there, so that any directory will do
     /// where there is no home.
     pub(super) fn outputs_dir(&self) -> PathBuf {

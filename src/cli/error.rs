@@ -38,6 +38,9 @@ pub(super) enum CliError {
     /// Another run is at work.
     #[error("{0}")]
     Locked(String),
+    /// Another check that tells what changed is at work.
+    #[error("{0}")]
+    CheckLocked(String),
     /// Something of this machine failed.
     #[error("{0}")]
     Machine(String),
@@ -52,7 +55,7 @@ impl CliError {
             Self::Inventory(_) | Self::SshConfig(_) | Self::NoInventory(_) | Self::Plan { .. } => {
                 Exit::Config
             }
-            Self::Locked(_) => Exit::Locked,
+            Self::Locked(_) | Self::CheckLocked(_) => Exit::Locked,
             Self::Select(_) | Self::Usage { .. } => Exit::Usage,
             Self::Machine(_) => Exit::Software,
             Self::OutputClosed => Exit::Clean,
@@ -71,6 +74,9 @@ impl CliError {
             Self::Locked(_) => {
                 Some("wait for it, or stop it there; `clawfleet history --rollouts` lists runs")
             }
+            Self::CheckLocked(_) => Some(
+                "`--wait 30s` waits for it; `--deadline 4m` lets none last longer; without --on-change a check needs no lock",
+            ),
             Self::Machine(_) | Self::OutputClosed => None,
         }
     }

@@ -69,8 +69,12 @@ pub(super) fn refusal(args: &Args) -> Option<CliError> {
     use ReportFormat::{Json, Ndjson, Table};
     let (has, whose): (&[ReportFormat], &str) = match &args.command {
         Command::Check(check) if check.list => (&[Table, Json], "`check --list` has"),
+        Command::Check(check) if check.watch.on_change => {
+            (&[Table, Json], "`check --on-change` has")
+        }
         Command::Check(_) => return None,
         Command::Run(_) | Command::Copy(_) => (&[Table, Json, Ndjson], "`run` and `copy` have"),
+        Command::Silence(_) => (&[Table], "`silence` has"),
         _ => (&[Table, Json], "this command has"),
     };
     if has.contains(&args.format) {

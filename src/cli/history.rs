@@ -1,6 +1,7 @@
 //! `clawfleet history`: what was done from this bastion.
 
 use super::args::{Format, HistoryArgs};
+use super::args_watch::{HistoryCommand, PruneArgs};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
@@ -11,6 +12,9 @@ use crate::report::{
 use crate::store;
 
 pub(super) fn run(context: &Context, args: &HistoryArgs) -> Result<Exit, CliError> {
+    if let Some(HistoryCommand::Prune(args)) = &args.command {
+        return prune(context, *args);
+    }
     if let Some(run) = &args.run {
         return one(context, run);
     }
@@ -22,6 +26,34 @@ pub(super) fn run(context: &Context, args: &HistoryArgs) -> Result<Exit, CliErro
         Format::Table => render_runs(&list.runs, context.view),
         Format::Json | Format::Ndjson => render_runs_json(&list.runs)
             .map_err(|error| CliError::Machine(format!("as JSON: {error}")))?,
+    };
+    context.print(&text)?;
+    Ok(Exit::Clean)
+}
+
+fn prune(context: &Context, args: PruneArgs) -> Result<Exit, CliError> {
+    let keep = store::Keep {
+        age: args.keep,
+        bytes: args.max_size,
+    };
+    let dir = context
+        .kept_in()
+        .ok_or_else(|| CliError::Machine("HOME is not set: there is no history".into()))?;
+    let pruned = store::History::open_existing(dir)
+        .and_then(|mut history| history.prune(keep, jiff::Timestamp::now()))
+        .map_err(|fault| CliError::Machine(fault.to_string()))?;
+    let text = match context.format {
+        Format::Table => format!(
+            "removed {} runs and {} records; the history holds {} kB, before {} kB\n",
+            pruned.runs,
+            pruned.rows,
+            pruned.bytes_after / 1000,
+            pruned.bytes_before / 1000
+        ),
+        Format::Json | Format::Ndjson => format!(
+            "{{\"bytes_after\": {}, \"bytes_before\": {}, \"records\": {}, \"runs\": {}, \"schema\": \"clawfleet.pruned/1\"}}\n",
+            pruned.bytes_after, pruned.bytes_before, pruned.rows, pruned.runs
+        ),
     };
     context.print(&text)?;
     Ok(Exit::Clean)

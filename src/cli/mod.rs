@@ -3,6 +3,7 @@
 mod args;
 mod args_notify;
 mod args_run;
+mod args_watch;
 mod beside;
 mod between;
 mod check;
@@ -28,11 +29,13 @@ mod notify;
 mod out_dir;
 mod outputs;
 mod outside;
+mod past;
 mod plan_views;
 mod rollback;
 mod rollout;
 mod run;
 mod secrets;
+mod silence;
 mod stream;
 mod vouch;
 
@@ -76,6 +79,7 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Command::Run(args) => run::run(&context, args),
         Command::Copy(args) => copy::run(&context, args),
         Command::History(history) => history::run(&context, history),
+        Command::Silence(args) => silence::run(&context, args),
         Command::Inventory(inventory) => inventory::run(&context, inventory),
         Command::Hosts(hosts) => hosts::run(&context, hosts),
         Command::Notify(command) => notify::run(&context, command),

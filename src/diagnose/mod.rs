@@ -5,11 +5,13 @@
 //! of that name want the port, and only then exit codes and messages, to name the cause.
 
 mod catalogue;
+mod changes;
 mod custom;
 mod drift;
 mod expect;
 mod exposure;
 mod fleet;
+mod growth;
 mod health;
 mod lasting;
 mod machine;
@@ -17,12 +19,16 @@ mod models;
 mod ownership;
 mod port;
 mod settings;
+mod sightings;
 mod signs;
 
 pub use catalogue::{Explanation, explain};
+pub use changes::{Patience, step};
 pub use drift::compare;
 pub use fleet::judge;
+pub use growth::add_growth;
 pub use health::{UnitHealth, unit_health};
+pub use sightings::{fingerprints, readings, sightings};
 
 use crate::model::{
     Class, Evidence, Facts, Finding, Gateway, Host, HttpError, Observed, Role, Severity, Subject,
@@ -46,6 +52,12 @@ pub fn diagnose(host: &Host, facts: &Facts) -> Vec<Finding> {
             finding.severity = Severity::Info;
         }
     }
+    order(&mut findings);
+    findings
+}
+
+/// Worst first, causes before their consequences.
+fn order(findings: &mut [Finding]) {
     findings.sort_by(|a, b| {
         a.cause
             .is_some()
@@ -53,7 +65,6 @@ pub fn diagnose(host: &Host, facts: &Facts) -> Vec<Finding> {
             .then(b.severity.cmp(&a.severity))
             .then(a.class.cmp(&b.class))
     });
-    findings
 }
 
 /// Returns the version of the package that a gateway is started from, where it was found.

@@ -27,6 +27,13 @@ impl Severity {
             Self::Critical => "critical",
         }
     }
+
+    /// Returns the severity of that word.
+    pub fn from_id(id: &str) -> Option<Self> {
+        [Self::Info, Self::Warning, Self::Unknown, Self::Critical]
+            .into_iter()
+            .find(|severity| severity.id() == id)
+    }
 }
 
 macro_rules! classes {
@@ -540,6 +547,8 @@ pub struct Finding {
     pub cause: Option<Class>,
     /// The port of the gateway that it is about; `None` for the host as a whole.
     pub gateway: Option<u16>,
+    /// When it was first seen, of the time that it is there now; `None` where nobody remembers.
+    pub since: Option<jiff::Timestamp>,
 }
 
 impl Finding {
@@ -561,6 +570,7 @@ impl Finding {
             evidence,
             cause: None,
             gateway: None,
+            since: None,
         }
     }
 }

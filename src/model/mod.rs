@@ -10,6 +10,7 @@ mod facts;
 mod finding;
 mod host;
 mod http;
+mod memory;
 pub mod nodeset;
 mod observed;
 mod outcome;
@@ -41,6 +42,10 @@ pub use host::{
 };
 pub use http::{
     HttpAnswer, HttpError, HttpFacts, HttpRoute, ModelsAnswer, Readiness, WebSocketAnswer,
+};
+pub use memory::{
+    Change, ChangeKind, Fingerprint, Looked, Memory, Reading, ReadingKind, Sighting, Sightings,
+    Silence, Told, Trouble, TroubleKey,
 };
 pub use nodeset::{NodeSetError, natural_cmp};
 pub use observed::Observed;

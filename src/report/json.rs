@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use super::plan_view::PlanReport;
 use super::rollout_view::RolloutReport;
 use super::wire::{
-    WireCommand, WireEvent, WireLastLine, WireLine, WirePlanReport, WireReport, WireRollout,
-    WireRuns,
+    WireChanges, WireCommand, WireEvent, WireLastLine, WireLine, WirePlanReport, WireReport,
+    WireRollout, WireRuns,
 };
-use crate::model::{CommandReport, CommandResult, Report, RunSummary, escape_json};
+use crate::model::{Change, CommandReport, CommandResult, Report, RunSummary, escape_json};
 
 /// Renders a report as one JSON object with sorted keys and a newline at its end.
 ///
@@ -17,6 +17,18 @@ use crate::model::{CommandReport, CommandResult, Report, RunSummary, escape_json
 pub fn render_json(report: &Report) -> Result<String, serde_json::Error> {
     // Through a value, whose maps are sorted by key.
     pretty(&serde_json::to_value(WireReport::of(report))?)
+}
+
+/// Renders what changed as one JSON object with sorted keys and a newline at its end
+/// (`clawfleet.changes/1`).
+///
+/// # Errors
+/// None that is known.
+pub fn render_changes_json(
+    changes: &[Change],
+    report: &Report,
+) -> Result<String, serde_json::Error> {
+    pretty(&serde_json::to_value(WireChanges::of(changes, report))?)
 }
 
 /// Renders a plan as one JSON object with sorted keys and a newline at its end
@@ -107,6 +119,14 @@ pub(super) fn pretty(value: &serde_json::Value) -> Result<String, serde_json::Er
 /// None that is known.
 pub fn schema() -> Result<String, serde_json::Error> {
     schema_of::<WireReport>()
+}
+
+/// Returns the JSON Schema of what changed, as [`schema`] does.
+///
+/// # Errors
+/// None that is known.
+pub fn changes_schema() -> Result<String, serde_json::Error> {
+    schema_of::<WireChanges>()
 }
 
 /// Returns the JSON Schema of a line of `check --format ndjson`, as [`schema`] does.

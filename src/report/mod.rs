@@ -1,6 +1,7 @@
 //! L4: what people and programs read. Every output is a function of the report; only the progress
 //! display listens to events.
 
+mod changes_view;
 mod checks_view;
 mod command_view;
 mod csv;
@@ -25,6 +26,7 @@ mod text;
 mod wire;
 mod words;
 
+pub use changes_view::render_changes;
 pub use checks_view::{checks_json, checks_table, explain_check};
 pub use command_view::{FoldedView, StreamedLines, write_command};
 pub use csv::render_csv;
@@ -34,9 +36,10 @@ pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_host
 pub use html::render_html;
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
 pub use json::{
-    event_schema, plan_schema, render_json, render_plan_json, render_rollout_json,
-    render_runs_json, rollout_schema, run_host_schema, run_schema, run_summary_schema, runs_schema,
-    schema, write_command_json, write_command_last, write_command_line,
+    changes_schema, event_schema, plan_schema, render_changes_json, render_json, render_plan_json,
+    render_rollout_json, render_runs_json, rollout_schema, run_host_schema, run_schema,
+    run_summary_schema, runs_schema, schema, write_command_json, write_command_last,
+    write_command_line,
 };
 pub use junit::render_junit;
 pub use markdown::render_markdown;

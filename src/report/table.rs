@@ -357,7 +357,8 @@ fn section(out: &mut String, report: &Report, id: &str, view: View) {
         "\n{}  {}  {}",
         view.style.severity(worst, &sanitize(id)),
         view.style.strong(&host_names(report, &hosts, view)),
-        view.style.dim(&title.unwrap_or_default())
+        view.style
+            .dim(&(title.unwrap_or_default() + &since(report, &roots)))
     );
     let said = roots.iter().filter_map(|(index, finding)| {
         let host = report.hosts.get(*index)?;
@@ -388,6 +389,16 @@ fn section(out: &mut String, report: &Report, id: &str, view: View) {
             host_names(report, &rest, view)
         );
     }
+}
+
+/// Since when the oldest of some findings is there, where an earlier run saw it.
+fn since(report: &Report, found: &[(usize, &Finding)]) -> String {
+    let first = found.iter().filter_map(|(_, finding)| finding.since).min();
+    first
+        .and_then(|first| Duration::try_from(report.started_at.duration_since(first)).ok())
+        .filter(|lasted| !lasted.is_zero())
+        .map(|lasted| format!(", since {}", span(lasted)))
+        .unwrap_or_default()
 }
 
 /// What is said of one host under a class; hosts of which the same is said are shown together.

@@ -1,13 +1,16 @@
-//! One rollout at a time: two at once would each take the other's changes for somebody's hand.
+//! One rollout at a time: two at once would each take the other's changes for somebody's hand. And one
+//! check from cron at a time: two at once would tell the same news twice.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::file;
 use crate::model::{RunId, sanitize, shorten};
@@ -21,6 +24,17 @@ const MAX_HOLDER: u64 = 4096;
 pub struct RolloutLock {
     file: File,
 }
+
+/// The lock of checks that tell what changed, one for each inventory. It is let go when this is
+/// dropped, and by the kernel when the process dies, so there is no stale one: what a dead holder wrote
+/// into the file is for people only.
+#[derive(Debug)]
+pub struct CheckLock {
+    file: File,
+}
+
+/// How often is looked whether a lock is free.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Why the lock is not to be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +55,8 @@ pub enum LockFault {
 struct Holder {
     pid: u32,
     who: String,
-    run: RunId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<RunId>,
     since: String,
 }
 
@@ -52,63 +67,135 @@ impl RolloutLock {
     /// [`LockFault`].
     pub fn take(dir: &Path, run: &str, who: &str) -> Result<Self, LockFault> {
         let path = dir.join("rollout.lock");
-        let failed = |error: io::Error| LockFault::Failed(format!("{}: {error}", path.display()));
-        file::make_dir(dir).map_err(failed)?;
-        let mut file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
-            .open(&path)
-            .map_err(|error| failed(file::name_link(error)))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(LockFault::Held { by: holder(&file) }),
-            Err(error) => {
-                return Err(LockFault::Failed(format!(
-                    "{}: cannot be locked: {error}; is its file system one without locks?",
-                    path.display()
-                )));
-            }
-        }
-        // What an earlier holder left is nobody's now.
-        let holder = Holder {
-            pid: std::process::id(),
-            who: who.to_owned(),
-            run: run.to_owned(),
-            since: jiff::Timestamp::now()
-                .strftime("%Y-%m-%dT%H:%M:%SZ")
-                .to_string(),
-        };
-        let text = serde_json::to_vec(&holder).map_err(|error| failed(error.into()))?;
-        file.set_len(0)
-            .and_then(|()| file.write_all(&text))
-            .map_err(failed)?;
+        let file = take(dir, &path, &|file| holder(file))?;
+        let file = write(file, &path, Some(run), who)?;
         Ok(Self { file })
     }
 }
 
+impl CheckLock {
+    /// Takes the lock of an inventory, by its absolute path, and waits at most so long for it. `who` is
+    /// `user@bastion`.
+    ///
+    /// # Errors
+    /// [`LockFault`].
+    pub fn take(
+        dir: &Path,
+        inventory: &Path,
+        who: &str,
+        wait: Duration,
+    ) -> Result<Self, LockFault> {
+        let digest = Sha256::digest(inventory.as_os_str().as_encoded_bytes());
+        let short: String = digest
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let path = dir.join(format!("check-{short}.lock"));
+        let begin = Instant::now();
+        loop {
+            match take(dir, &path, &|file| checking(file)) {
+                Err(LockFault::Held { .. }) if begin.elapsed() < wait => {
+                    std::thread::sleep(LOOK.min(wait.saturating_sub(begin.elapsed())));
+                }
+                taken => {
+                    let file = write(taken?, &path, None, who)?;
+                    return Ok(Self { file });
+                }
+            }
+        }
+    }
+}
+
+/// Opens a lock's file and locks it, or says who holds it.
+fn take(dir: &Path, path: &Path, by: &dyn Fn(&File) -> String) -> Result<File, LockFault> {
+    let failed = |error: io::Error| LockFault::Failed(format!("{}: {error}", path.display()));
+    file::make_dir(dir).map_err(failed)?;
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+        .open(path)
+        .map_err(|error| failed(file::name_link(error)))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(LockFault::Held { by: by(&file) }),
+        Err(error) => Err(LockFault::Failed(format!(
+            "{}: cannot be locked: {error}; is its file system one without locks?",
+            path.display()
+        ))),
+    }
+}
+
+/// Writes who holds a lock. What an earlier holder left is nobody's now.
+fn write(mut file: File, path: &Path, run: Option<&str>, who: &str) -> Result<File, LockFault> {
+    let failed = |error: io::Error| LockFault::Failed(format!("{}: {error}", path.display()));
+    let holder = Holder {
+        pid: std::process::id(),
+        who: who.to_owned(),
+        run: run.map(str::to_owned),
+        since: jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string(),
+    };
+    let text = serde_json::to_vec(&holder).map_err(|error| failed(error.into()))?;
+    file.set_len(0)
+        .and_then(|()| file.write_all(&text))
+        .map_err(failed)?;
+    Ok(file)
+}
+
 impl Drop for RolloutLock {
     fn drop(&mut self) {
-        // The file stays, or two could each lock a file of that name.
-        let _ = self.file.set_len(0);
-        // Closing it is not enough: a child that is being started has the file for a moment, too.
-        let _ = flock(&self.file, FlockOperation::Unlock);
+        let_go(&self.file);
+    }
+}
+
+impl Drop for CheckLock {
+    fn drop(&mut self) {
+        let_go(&self.file);
+    }
+}
+
+fn let_go(file: &File) {
+    // The file stays, or two could each lock a file of that name.
+    let _ = file.set_len(0);
+    // Closing it is not enough: a child that is being started has the file for a moment, too.
+    let _ = flock(file, FlockOperation::Unlock);
+}
+
+fn read(file: &File) -> Option<Holder> {
+    let mut text = Vec::new();
+    file.take(MAX_HOLDER).read_to_end(&mut text).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+fn said(text: &str) -> String {
+    shorten(&sanitize(text), 80).into_owned()
+}
+
+fn checking(file: &File) -> String {
+    match read(file) {
+        Some(Holder {
+            pid, who, since, ..
+        }) => format!(
+            "a check of {} (process {pid}) has been at work since {}",
+            said(&who),
+            said(&since)
+        ),
+        None => "another check is just beginning".to_owned(),
     }
 }
 
 fn holder(file: &File) -> String {
-    let mut text = Vec::new();
-    let read = file.take(MAX_HOLDER).read_to_end(&mut text);
-    let holder: Option<Holder> = read.ok().and_then(|_| serde_json::from_slice(&text).ok());
-    let said = |text: &str| shorten(&sanitize(text), 80).into_owned();
-    match holder {
+    match read(file) {
         Some(Holder {
             pid,
             who,
-            run,
+            run: Some(run),
             since,
         }) => format!(
             "run {} of {} (process {pid}) is changing hosts since {}",
@@ -117,7 +204,7 @@ fn holder(file: &File) -> String {
             said(&since)
         ),
         // It was taken a moment ago.
-        None => "another run is just beginning to change hosts".to_owned(),
+        _ => "another run is just beginning to change hosts".to_owned(),
     }
 }
 
@@ -194,5 +281,70 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(again.is_ok(), "{again:?}");
+    }
+
+    #[test]
+    fn a_check_says_who_is_before_it_or_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let take = |inventory: &str, wait: u64| {
+            let wait = Duration::from_millis(wait);
+            CheckLock::take(dir.path(), Path::new(inventory), "ops@bastion", wait)
+        };
+        let lock = take("/a", 0).unwrap();
+        let fault = take("/a", 150).unwrap_err().to_string();
+        let begin = format!(
+            "a check of ops@bastion (process {}) has been at work since 2",
+            std::process::id()
+        );
+        assert!(fault.starts_with(&begin), "{fault}");
+        // Another inventory's is another lock.
+        drop(take("/b", 0).unwrap());
+        let holder = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            drop(lock);
+        });
+        drop(take("/a", 20_000).unwrap());
+        holder.join().unwrap();
+    }
+
+    const HERE: &str = "a-check-is-locked-here";
+
+    /// The other process of [`a_dead_holder_blocks_nobody`]; alone it does nothing.
+    #[test]
+    fn a_holder_that_waits_to_be_killed() {
+        if !Path::new(HERE).exists() {
+            return;
+        }
+        let lock = CheckLock::take(Path::new("."), Path::new("/a"), "x@y", Duration::ZERO).unwrap();
+        fs::write("taken", "").unwrap();
+        std::thread::sleep(Duration::from_secs(60));
+        drop(lock);
+    }
+
+    #[test]
+    fn a_dead_holder_blocks_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(HERE), "").unwrap();
+        let mut holder = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "store::lock::tests::a_holder_that_waits_to_be_killed",
+            ])
+            .current_dir(dir.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while !dir.path().join("taken").exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let take = || CheckLock::take(dir.path(), Path::new("/a"), "x@y", Duration::ZERO);
+        let fault = take().unwrap_err().to_string();
+        assert!(
+            fault.contains(&format!("(process {})", holder.id())),
+            "{fault}"
+        );
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        drop(take().unwrap());
     }
 }

@@ -1,9 +1,10 @@
 //! L2: what is kept between runs: who failed in the last one, for `@failed` and `@unreachable`;
 //! which key logged in where; rollouts with their plans and results; the audit log; and the lock
-//! that lets one rollout run at a time. And what other programs are given to read.
+//! that lets one rollout run at a time; the history of checks. And what other programs are given to read.
 
 mod audit;
 mod file;
+mod history;
 mod lock;
 mod plans;
 mod publish;
@@ -16,7 +17,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use audit::{AuditEvent, AuditFile, AuditRecord, append_audit};
-pub use lock::{LockFault, RolloutLock};
+pub use history::{
+    History, HistoryFault, Keep, KeptSilence, OpenFinding, Pruned, Recorded, RunRecord,
+};
+pub use lock::{CheckLock, LockFault, RolloutLock};
 pub use plans::{read_plan_file, write_plan_file};
 pub use publish::{can_publish, publish};
 pub use rollouts::{RunList, StoredRun, append_result, list_runs, read_run, write_plan};

@@ -1,5 +1,6 @@
 //! The JSON shapes that scripts rely on, apart from the types that the program works with.
 
+mod changes;
 mod command;
 mod event;
 mod facts;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 use super::words;
 use crate::model::{Finding, FleetFinding, HostError, HostReport, Report};
+pub(super) use changes::WireChanges;
 pub(super) use command::{WireCommand, WireLastLine, WireLine};
 pub(super) use event::WireEvent;
 use facts::{WireFacts, facts};
@@ -97,6 +99,10 @@ struct WireFinding {
     #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<u16>,
     severity: &'static str,
+    /// When it was first seen, of the time that it is there now, RFC 3339 in UTC; absent where the
+    /// history does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
     /// `low`, `medium` or `high`.
     confidence: &'static str,
     subject: String,
@@ -183,6 +189,7 @@ fn finding(finding: &Finding, host: &HostReport) -> WireFinding {
         class: finding.id(),
         gateway: finding.gateway,
         severity: finding.severity.id(),
+        since: finding.since.map(|at| at.to_string()),
         confidence: finding.confidence.id(),
         subject: words::subject(&finding.subject),
         title: words::title(finding, host),
