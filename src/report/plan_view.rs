@@ -225,6 +225,15 @@ pub(super) fn purpose(purpose: &Purpose) -> String {
     }
 }
 
+/// What is said of hosts on which nothing is changed. Those of a fix may have findings that it leaves alone unless
+/// they are named, and are not as anybody wants them.
+fn as_it_is(purpose: &Purpose) -> &'static str {
+    match purpose {
+        Purpose::Harden { .. } | Purpose::Rollback { .. } => "already as wanted",
+        Purpose::Fix | Purpose::Restart => "unchanged",
+    }
+}
+
 /// The plan in one sentence, to be read first and, in a hurry, alone.
 fn verdict(report: &PlanReport<'_>, style: Style) -> String {
     let PlanCounts {
@@ -251,7 +260,7 @@ fn verdict(report: &PlanReport<'_>, style: Style) -> String {
         parts.push(style.verdict(Verdict::Warning, &words));
     }
     let rest = [
-        (nothing, "already as wanted", Verdict::Ok),
+        (nothing, as_it_is(report.purpose), Verdict::Ok),
         (refused, "refused", Verdict::Critical),
         (not_observed, "not observed", Verdict::Unknown),
     ];
@@ -510,7 +519,7 @@ type Reason = (String, Option<String>);
 fn left_alone(out: &mut String, report: &PlanReport<'_>, view: View) {
     type Section<'a> = (&'a str, Verdict, fn(&Planned) -> Option<Reason>);
     let sections: [Section<'_>; 3] = [
-        ("already as wanted", Verdict::Ok, nothing),
+        (as_it_is(report.purpose), Verdict::Ok, nothing),
         ("refused", Verdict::Critical, refused),
         ("not observed", Verdict::Unknown, not_observed),
     ];

@@ -403,6 +403,43 @@ fn a_controller_that_dies_takes_the_command_with_it() {
     gone(&name(0), "sleep 736", Duration::from_secs(20));
 }
 
+/// What is not read stands before the word to stop.
+#[test]
+fn an_input_that_nobody_reads_hides_no_end() {
+    let _turn = hosts();
+    let bastion = Bastion::of(&[0], "user: op, become: sudo");
+    std::fs::write(bastion.dir.path().join("input"), vec![b'x'; 8_000_000]).unwrap();
+    let run = |mark: &str| {
+        let args = [
+            "run",
+            "all",
+            "--stdin",
+            "input",
+            "--kill-after",
+            "1s",
+            "--",
+            "sleep",
+            mark,
+        ];
+        let child = bastion
+            .command(&args)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        there(&name(0), &format!("sleep {mark}"));
+        child
+    };
+    let mut killed = run("7381");
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    gone(&name(0), "sleep 7381", Duration::from_secs(20));
+    let mut interrupted = run("7382");
+    interrupt(&interrupted);
+    let code = interrupted.wait().unwrap().code();
+    assert_eq!(code, Some(130));
+    gone(&name(0), "sleep 7382", Duration::from_secs(20));
+}
+
 #[test]
 fn a_network_that_is_cut_leaves_doubt_and_no_process() {
     let _turn = hosts();

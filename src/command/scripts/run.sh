@@ -7,6 +7,8 @@
 # the functions clawfleet_environment and clawfleet_command.
 
 clawfleet_main() {
+    clawfleet_holder=
+    [ "$clawfleet_size" -lt 0 ] || clawfleet_look_up
     # No traps here: what is begun below would have them until it forgets them, and lose a signal of that time.
     exec 3<&0 </dev/null
     clawfleet_guard 3<&- >/dev/null 2>&1 &
@@ -37,6 +39,33 @@ clawfleet_main() {
     *) clawfleet_end exit "$clawfleet_code" ;;
     esac
     exit "$clawfleet_code"
+}
+
+# Finds the process that holds the connection. The end of an input that a command does not read cannot be seen, and
+# nor can the end of the connection behind it: then that process is watched.
+clawfleet_look_up() {
+    clawfleet_up=$$
+    while [ "$clawfleet_up" -gt 1 ]; do
+        { read -r clawfleet_stat <"/proc/$clawfleet_up/stat"; } 2>/dev/null || return 0
+        clawfleet_name=${clawfleet_stat#*(}
+        # shellcheck disable=SC2086
+        set -- ${clawfleet_stat##*) }
+        case $clawfleet_name in sshd* | dropbear* | clawfleet*)
+            clawfleet_holder=$clawfleet_up
+            clawfleet_since=${20}
+            return 0
+            ;;
+        esac
+        clawfleet_up=$2
+    done
+}
+
+# Whether it is there still.
+clawfleet_held() {
+    { read -r clawfleet_stat <"/proc/$clawfleet_holder/stat"; } 2>/dev/null || return 1
+    # shellcheck disable=SC2086
+    set -- ${clawfleet_stat##*) }
+    [ "${20}" = "$clawfleet_since" ]
 }
 
 # Waits until the guard hears SIGUSR1 (bit 9 of the signals that it catches): one that came before would end it.
@@ -105,12 +134,23 @@ clawfleet_guard() {
     clawfleet_why=1
     trap '[ -z "${!:-}" ] || kill -KILL "$!"; exit 0' TERM
     trap 'clawfleet_why=2; [ -z "${!:-}" ] || kill -KILL "$!"' USR1
-    sleep "$clawfleet_limit" &
-    while kill -0 "$!"; do
-        wait "$!"
-        clawfleet_slept=$?
-        [ "$clawfleet_why" -eq 1 ] && [ "$clawfleet_slept" -eq 0 ] && break
-        [ "$clawfleet_why" -eq 2 ] && break
+    clawfleet_now
+    clawfleet_until=$((clawfleet_now + clawfleet_limit))
+    clawfleet_nap=$clawfleet_limit
+    [ -z "$clawfleet_holder" ] || clawfleet_nap=1
+    while [ "$clawfleet_why" -eq 1 ]; do
+        sleep "$clawfleet_nap" &
+        while kill -0 "$!"; do
+            wait "$!"
+            clawfleet_slept=$?
+            [ "$clawfleet_why" -eq 1 ] && [ "$clawfleet_slept" -eq 0 ] && break
+            [ "$clawfleet_why" -eq 2 ] && break 2
+        done
+        [ -n "$clawfleet_holder" ] || break
+        clawfleet_held || clawfleet_why=2
+        clawfleet_now
+        # Nothing has less time than it was given: this clock has whole seconds.
+        [ "$clawfleet_now" -le "$clawfleet_until" ] || break
     done
     trap '' TERM USR1
     clawfleet_end_all || exit 3
