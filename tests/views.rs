@@ -9,8 +9,11 @@
 #[path = "support/recorded.rs"]
 mod recorded;
 
-use clawfleet::model::{HostOutcome, Stage};
-use clawfleet::report::{Style, View, render_json, render_table};
+use clawfleet::diagnose::{Patience, sightings, step};
+use clawfleet::model::{HostOutcome, Memory, Severity, Stage};
+use clawfleet::report::{
+    Style, View, render_changes, render_changes_json, render_json, render_table,
+};
 use recorded::{recorded, report, several_gateways, three, three_hundred, unreachable};
 
 const fn view(width: u16) -> View {
@@ -208,4 +211,25 @@ fn verbose_shows_what_a_gateway_says_of_itself() {
     }
     assert!(!text.contains('\u{1b}'), "{text}");
     assert!(!render_table(&report, view(false)).contains("TLS"));
+}
+
+#[test]
+fn the_same_news_of_several_hosts_is_one_paragraph_with_one_command() {
+    let report = report("VM[151-152]", |_| recorded("orphan-real"));
+    let patience = Patience {
+        confirm: 1,
+        remind: None,
+        least: Severity::Warning,
+    };
+    let (_, changes) = step(&Memory::default(), &sightings(&report), &patience, &[]);
+    let text = render_changes(&changes, &report, view(100));
+    let heads = text.matches("\nNEW  orphan-holds-port  ").count();
+    assert_eq!(heads, 1, "{text}");
+    assert!(
+        text.contains("  do: clawfleet fix 'VM[151-152]'\n"),
+        "{text}"
+    );
+    // A program reads one host at a time.
+    let json = render_changes_json(&changes, &report).unwrap();
+    assert!(json.contains("\"clawfleet fix VM151\"") && json.contains("\"clawfleet fix VM152\""));
 }

@@ -27,8 +27,8 @@ pub(super) struct Shown {
     pub(super) title: Cow<'static, str>,
     /// What shows it now.
     pub(super) evidence: Vec<String>,
-    /// A command that helps.
-    pub(super) remedy: Option<String>,
+    /// What helps; of hosts that differ in nothing else it is one command.
+    pub(super) help: Option<words::Help>,
 }
 
 /// Returns each change with what the report has to say of it. Of what is over it says nothing.
@@ -40,7 +40,7 @@ pub(super) fn shown<'a>(changes: &'a [Change], report: &Report) -> Vec<(&'a Chan
                 .or_insert_with(|| Shown {
                     title: words::title(finding, host).into(),
                     evidence: finding.evidence.iter().map(words::evidence).collect(),
-                    remedy: words::remedy(finding, host),
+                    help: words::help(finding, host),
                 });
         }
     }
@@ -165,7 +165,8 @@ fn told(out: &mut String, piece: &Piece, whose: &Whose<'_>, report: &Report, vie
     let mut hosts = whose.hosts.clone();
     hosts.sort_unstable();
     hosts.dedup();
-    let names = shortened(nodeset::fold(hosts.iter().copied()), hosts.len(), view);
+    let all = nodeset::fold(hosts.iter().copied());
+    let names = shortened(all.clone(), hosts.len(), view);
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
@@ -186,8 +187,8 @@ fn told(out: &mut String, piece: &Piece, whose: &Whose<'_>, report: &Report, vie
     if more > 0 {
         let _ = writeln!(out, "  - and {} (-v shows all)", count(more, "more line"));
     }
-    if let Some(remedy) = &piece.shown.remedy {
-        let line = format!("do: {}", sanitize(remedy));
+    if let Some(help) = &piece.shown.help {
+        let line = format!("do: {}", sanitize(&help.for_hosts(&all)));
         let _ = writeln!(out, "  {}", view.style.strong(&line));
     }
 }

@@ -81,7 +81,7 @@ impl WireChanges {
                     times: change.times,
                     title: shown.title,
                     evidence: shown.evidence,
-                    remedy: shown.remedy,
+                    remedy: shown.help.map(|help| help.for_hosts(&change.key.host)),
                 })
                 .collect(),
         }

@@ -9,7 +9,7 @@ use crate::model::{Class, Evidence, Finding, HostReport, Process, Subject, UnitS
 const LONGEST: usize = 2000;
 
 /// What helps.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::report) enum Help {
     /// A command of this program about the hosts: what stands before them, and after.
     Clawfleet {

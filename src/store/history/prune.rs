@@ -13,6 +13,9 @@ const HOSTS: i64 = 200;
 const ROWS: i64 = 2000;
 const PAGES: i64 = 500;
 
+/// How many runs are asked what time it is.
+const WITNESSES: i64 = 10;
+
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
@@ -45,7 +48,8 @@ pub struct Pruned {
 }
 
 impl History {
-    /// Removes a little of what is too old or too much, as each run does. `now` is the run's time.
+    /// Removes a little of what is too old or too much, as each run does. `now` is the run's time; where
+    /// the runs before it say that it is earlier, they are believed.
     ///
     /// # Errors
     /// [`HistoryFault`].
@@ -54,7 +58,7 @@ impl History {
             let change = begin(history)?;
             let cut = match upkeep(&change, "cut")? {
                 Some(cut) => cut,
-                None => match cut_of(&change, keep, now)? {
+                None => match cut_of(&change, keep, agreed(&change, now)?)? {
                     Some(cut) => cut,
                     None => return change.commit(),
                 },
@@ -90,7 +94,7 @@ impl History {
             // Each round takes a tenth of what is too much; it ends where no runs are left.
             while let Some(cut) = {
                 let change = begin(history)?;
-                let cut = cut_of(&change, keep, now)?;
+                let cut = cut_of(&change, keep, now.as_millisecond())?;
                 change.commit()?;
                 cut
             } {
@@ -146,9 +150,21 @@ fn set(change: &Transaction<'_>, name: &str, value: i64) -> rusqlite::Result<()>
     Ok(())
 }
 
+/// The earliest time of the last few runs, this one among them: a machine that was booted with a clock
+/// that is months ahead must not take its whole history for old.
+fn agreed(change: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<i64> {
+    let now_ms = now.as_millisecond();
+    let earliest: Option<i64> = change.query_row(
+        "SELECT min(started_ms) FROM (SELECT started_ms FROM runs ORDER BY id DESC LIMIT ?)",
+        [WITNESSES],
+        |row| row.get(0),
+    )?;
+    Ok(earliest.map_or(now_ms, |earliest| earliest.min(now_ms)))
+}
+
 /// The first run that stays; `None` where all of them do. The newest one always stays. Runs are asked in
 /// the order they were written, so that a clock that jumped takes nothing away.
-fn cut_of(change: &Transaction<'_>, keep: Keep, now: Timestamp) -> rusqlite::Result<Option<i64>> {
+fn cut_of(change: &Transaction<'_>, keep: Keep, now_ms: i64) -> rusqlite::Result<Option<i64>> {
     let (first, last): (Option<i64>, Option<i64>) =
         change.query_row("SELECT min(id), max(id) FROM runs", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -157,7 +173,7 @@ fn cut_of(change: &Transaction<'_>, keep: Keep, now: Timestamp) -> rusqlite::Res
         return Ok(None);
     };
     let age = i64::try_from(keep.age.as_millis()).unwrap_or(i64::MAX);
-    let oldest = now.as_millisecond().saturating_sub(age);
+    let oldest = now_ms.saturating_sub(age);
     let mut cut: i64 = change.query_row(
         "SELECT coalesce(min(id), ?2) FROM runs WHERE started_ms >= ?1",
         params![oldest, last],

@@ -78,11 +78,17 @@ impl History {
                     |row| row.get(0),
                 )
                 .optional()?;
-            let first: i64 = self.connection.query_row(
-                "SELECT coalesce(min(id), 0) FROM runs WHERE inventory = ? AND started_ms >= ?",
+            // Counted from the last run before that time, in the order of the runs: of one that a clock
+            // dated into the future, those since then are not all of the last day.
+            let first: Option<i64> = self.connection.query_row(
+                "SELECT min(id) FROM runs WHERE inventory = ?1 AND id > coalesce(
+                 (SELECT id FROM runs WHERE inventory = ?1 AND started_ms < ?2 ORDER BY id DESC LIMIT 1), 0)",
                 params![inventory, since.as_millisecond()],
                 |row| row.get(0),
             )?;
+            let Some(first) = first else {
+                return Ok(Vec::new());
+            };
             let kind = ReadingKind::Restarts.code();
             let rows = read.query_map(params![host, port, kind, first], |row| row.get(0))?;
             rows.collect()

@@ -216,18 +216,28 @@ fn restarts_are_counted_from_what_held_a_day_ago() {
             .keep(&mut history)
             .unwrap();
     }
-    let counts = |inventory: &str, host: &str, since| {
+    let counts = |history: &History, inventory: &str, host: &str, since| {
         history
             .restart_counts(Path::new(inventory), host, 18789, at(since))
             .unwrap()
     };
     let here = "/etc/inventory.yaml";
-    assert_eq!(counts(here, "VM1", -1), [1, 2, 7, 0, 4]);
+    assert_eq!(counts(&history, here, "VM1", -1), [1, 2, 7, 0, 4]);
     // Two held in the third run, too.
-    assert_eq!(counts(here, "VM1", 2 * 3600), [2, 7, 0, 4]);
-    assert_eq!(counts(here, "VM1", 5 * 3600), [4]);
-    assert_eq!(counts(here, "VM0", 0), [0; 0]);
-    assert_eq!(counts("/other", "VM1", 0), [0; 0]);
+    assert_eq!(counts(&history, here, "VM1", 2 * 3600), [2, 7, 0, 4]);
+    assert_eq!(counts(&history, here, "VM1", 5 * 3600), [4]);
+    // No run since then: what was counted before says nothing of the time since.
+    assert_eq!(counts(&history, here, "VM1", 6 * 3600), [0; 0]);
+    assert_eq!(counts(&history, here, "VM0", 0), [0; 0]);
+    assert_eq!(counts(&history, "/other", "VM1", 0), [0; 0]);
+    // A run of a clock that was far ahead does not make all runs since then the last day's.
+    for (at, count) in [(1_000_000, 5), (7 * 3600, 6), (8 * 3600, 9)] {
+        Run::of(2, at)
+            .reads("VM1", ReadingKind::Restarts, count)
+            .keep(&mut history)
+            .unwrap();
+    }
+    assert_eq!(counts(&history, here, "VM1", 8 * 3600), [9]);
 }
 
 #[test]
@@ -285,10 +295,27 @@ fn each_run_tidies_a_little() {
         now.keep(&mut history).unwrap();
         history.prune_a_little(keep, at(run * 100)).unwrap();
     }
-    // Three steps go through the hosts; the age is ten runs.
+    // Three steps go through the hosts; the age is ten runs, from the earliest of the last ten on.
     let runs = count(&history, "runs");
-    assert!((11..=16).contains(&runs), "{runs}");
+    assert!((20..=26).contains(&runs), "{runs}");
     assert!(count(&history, "readings") <= runs);
+}
+
+#[test]
+fn a_clock_that_was_ahead_for_a_while_takes_nothing_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut history = History::open(dir.path()).unwrap();
+    let year = 365 * 86_400;
+    for (runs, ahead) in [(0..20, 0), (20..25, year), (25..60, 0)] {
+        for run in runs {
+            let now = Run::of(2, ahead + run * 300).reads("VM0", ReadingKind::Restarts, run);
+            now.keep(&mut history).unwrap();
+            let now = now.report.started_at;
+            history.prune_a_little(Keep::default(), now).unwrap();
+        }
+    }
+    assert_eq!(count(&history, "runs"), 60);
+    assert_eq!(count(&history, "readings"), 60);
 }
 
 /// A fleet in which something happens: of each hundred hosts one is another in each run, latencies
