@@ -90,10 +90,15 @@ pub fn step(
 type Telling = Option<(ChangeKind, Option<Severity>)>;
 
 fn told(key: &TroubleKey, trouble: &Trouble, kind: ChangeKind, was: Option<Severity>) -> Change {
+    // Who was told that it was critical is to be told that it is over, whatever it was at last.
+    let (severity, was) = match kind {
+        ChangeKind::Recovered => (was.unwrap_or(trouble.severity), None),
+        _ => (trouble.severity, was),
+    };
     Change {
         kind,
         key: key.clone(),
-        severity: trouble.severity,
+        severity,
         was,
         since: trouble.first_seen,
         until: (kind == ChangeKind::Recovered)
@@ -203,9 +208,9 @@ fn missed(mut trouble: Trouble, now: Timestamp, patience: &Patience) -> (Option<
     trouble.worse = 0;
     trouble.came.retain(|at| between(*at, now) <= WINDOW);
     trouble.missed = trouble.missed.saturating_add(1).min(confirm);
-    if trouble.told.is_none() {
+    let Some(told) = trouble.told else {
         return (Some(trouble), None);
-    }
+    };
     let over = trouble.missed >= confirm && (!trouble.flapping || between(since, now) >= CALM);
     if !over {
         return (Some(trouble), None);
@@ -215,7 +220,10 @@ fn missed(mut trouble: Trouble, now: Timestamp, patience: &Patience) -> (Option<
         trouble.came.clear();
     }
     trouble.told = None;
-    (Some(trouble), Some((ChangeKind::Recovered, None)))
+    (
+        Some(trouble),
+        Some((ChangeKind::Recovered, Some(told.severity))),
+    )
 }
 
 /// How long after the other a time is; nothing where it is before.

@@ -100,6 +100,21 @@ fn told(looks: &[Look], every: i64, patience: &Patience) -> Vec<String> {
 }
 
 #[test]
+fn the_end_is_as_bad_as_what_was_told() {
+    let mut memory = Memory::default();
+    for (run, look) in [(0, BAD), (1, WARN), (2, INFO)] {
+        let seen = seen(look, run * MINUTE);
+        memory = step(&memory, &seen, &patience(1), &[]).0;
+    }
+    let (_, changes) = step(&memory, &seen(Fine, 3 * MINUTE), &patience(1), &[]);
+    let [over] = changes.as_slice() else {
+        panic!("{changes:?}");
+    };
+    let told = (over.kind, over.severity, over.was);
+    assert_eq!(told, (ChangeKind::Recovered, Severity::Critical, None));
+}
+
+#[test]
 fn what_is_told_when() {
     let cases: [(&str, &[Look], u32, &[&str]); 14] = [
         ("nothing is wrong", &[Fine, Fine, Fine], 1, &[]),

@@ -258,10 +258,7 @@ impl Serialize for Severity {
 impl<'de> Deserialize<'de> for Severity {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = String::deserialize(deserializer)?;
-        [Self::Info, Self::Warning, Self::Unknown, Self::Critical]
-            .into_iter()
-            .find(|severity| severity.id() == word)
-            .ok_or_else(|| serde::de::Error::custom("no severity is called that"))
+        Self::from_id(&word).ok_or_else(|| serde::de::Error::custom("no severity is called that"))
     }
 }
 

@@ -200,7 +200,7 @@ pub struct Change {
     pub kind: ChangeKind,
     /// Of which trouble.
     pub key: TroubleKey,
-    /// How bad it is; how bad it was, where it is over.
+    /// How bad it is; the worst that was told of it, where it is over.
     pub severity: Severity,
     /// How bad it was told to be, where it got worse.
     pub was: Option<Severity>,

@@ -49,8 +49,8 @@ impl History {
         read().map_err(|error: rusqlite::Error| self.fault(&error))
     }
 
-    /// Returns the restart counts that runs since that time read of a gateway, the oldest first, and before
-    /// them the one that held then.
+    /// Returns the restart counts that runs since that time read of a gateway, the oldest first, beginning
+    /// with the one that held at the first of them that saw the host.
     ///
     /// # Errors
     /// [`HistoryFault`].
@@ -78,15 +78,10 @@ impl History {
                     |row| row.get(0),
                 )
                 .optional()?;
-            // Counted from the last run before that time, in the order of the runs: of one that a clock
-            // dated into the future, those since then are not all of the last day.
-            let first: Option<i64> = self.connection.query_row(
-                "SELECT min(id) FROM runs WHERE inventory = ?1 AND id > coalesce(
-                 (SELECT id FROM runs WHERE inventory = ?1 AND started_ms < ?2 ORDER BY id DESC LIMIT 1), 0)",
-                params![inventory, since.as_millisecond()],
-                |row| row.get(0),
-            )?;
-            let Some(first) = first else {
+            let Some(host) = host else {
+                return Ok(Vec::new());
+            };
+            let Some(first) = first_look(&self.connection, inventory, host, since)? else {
                 return Ok(Vec::new());
             };
             let kind = ReadingKind::Restarts.code();
@@ -103,6 +98,40 @@ impl History {
     pub fn memory(&self, inventory: &Path) -> Result<Memory, HistoryFault> {
         memory(&self.connection, inventory).map_err(|error| self.fault(&error))
     }
+}
+
+/// The first run since that time that saw a host: of what was read before nobody knows how much of it
+/// came since. Times are asked backwards from the last run, so that one with a clock that was far ahead
+/// counts for nothing.
+fn first_look(
+    connection: &Connection,
+    inventory: i64,
+    host: i64,
+    since: Timestamp,
+) -> rusqlite::Result<Option<i64>> {
+    let mut runs = connection.prepare(
+        "SELECT r.id, s.hosts FROM runs r JOIN selections s ON s.id = r.selection
+         WHERE r.inventory = ?1 AND r.id > coalesce(
+         (SELECT id FROM runs WHERE inventory = ?1 AND started_ms < ?2 ORDER BY id DESC LIMIT 1), 0)
+         ORDER BY r.id",
+    )?;
+    let mut answer = connection.prepare(
+        "SELECT outcome FROM outcomes WHERE host = ? AND run <= ? ORDER BY run DESC LIMIT 1",
+    )?;
+    let packed = u32::try_from(host).unwrap_or_default().to_le_bytes();
+    let mut rows = runs.query(params![inventory, since.as_millisecond()])?;
+    while let Some(row) = rows.next()? {
+        let run: i64 = row.get(0)?;
+        let hosts: Vec<u8> = row.get(1)?;
+        if !hosts.chunks_exact(packed.len()).any(|id| id == packed) {
+            continue;
+        }
+        let outcome: Option<String> = answer.query_row([host, run], |row| row.get(0)).optional()?;
+        if outcome.is_some_and(|outcome| ["observed", "partial"].contains(&outcome.as_str())) {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn open_findings(

@@ -241,6 +241,36 @@ fn restarts_are_counted_from_what_held_a_day_ago() {
 }
 
 #[test]
+fn restarts_while_nobody_looked_are_not_the_last_days() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut history = History::open(dir.path()).unwrap();
+    let day = 86_400;
+    let run =
+        |hour: i64, count: i64| Run::of(2, hour * 3600).reads("VM1", ReadingKind::Restarts, count);
+    run(0, 2).keep(&mut history).unwrap();
+    // It cannot be reached for two days, is not asked for once, and is there again.
+    for hour in 1..49 {
+        let gone = Run::of(2, hour * 3600).down("VM1");
+        gone.keep(&mut history).unwrap();
+    }
+    Run::of(1, 49 * 3600).keep(&mut history).unwrap();
+    let counts = |history: &History, hour: i64| {
+        let inventory = Path::new("/etc/inventory.yaml");
+        let since = at(hour * 3600 - day);
+        history
+            .restart_counts(inventory, "VM1", 18789, since)
+            .unwrap()
+    };
+    assert_eq!(counts(&history, 50), [0; 0]);
+    run(50, 30).keep(&mut history).unwrap();
+    run(51, 31).keep(&mut history).unwrap();
+    assert_eq!(counts(&history, 52), [30, 31]);
+    // The same number again is no new row.
+    Run::of(2, 80 * 3600).keep(&mut history).unwrap();
+    assert_eq!(counts(&history, 81), [31]);
+}
+
+#[test]
 fn what_is_old_goes_and_what_still_holds_stays() {
     let dir = tempfile::tempdir().unwrap();
     let mut history = History::open(dir.path()).unwrap();
