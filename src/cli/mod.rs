@@ -23,12 +23,14 @@ mod journal;
 mod keeping;
 mod machine;
 mod out_dir;
+mod outlet;
 mod outside;
 mod plan_views;
 mod rollback;
 mod rollout;
 mod run;
 mod secrets;
+mod signals;
 mod vouch;
 
 use std::process::ExitCode;
