@@ -10,7 +10,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::ground::Hosts;
-use super::out_dir::file_name;
+use super::out_dir::{self, file_name};
 use super::run::{Printer, Shown, Work, carry_out, check_user, last_run, run_as, wanted};
 use crate::fleet::command::{Carried, Deed, Delivery, Fetch, Retry, Spill};
 
@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context, args: &CopyArgs) -> Result<Exit, CliError> 
     })?;
     let names: Vec<String> = hosts.hosts.iter().map(|host| host.name.clone()).collect();
     let deed = match way {
-        Way::To { files, destination } => Deed::Send(delivery(files, destination, args)?),
+        Way::To { files, destination } => Deed::Send(delivery(context, files, destination, args)?),
         Way::From { source, dir } => Deed::Fetch(fetch(source, dir, &names, args)?),
     };
     let spill = Spill::new(&context.outputs_dir());
@@ -47,8 +47,7 @@ pub(super) fn run(context: &Context, args: &CopyArgs) -> Result<Exit, CliError> 
         }
     })?;
     context.remember(&last_run(&report.results, &path));
-    printer.print(&report, shown, context)?;
-    Ok(Exit::of_command(&report))
+    printer.print(&report, shown, context)
 }
 
 /// Which way files go.
@@ -78,12 +77,14 @@ impl<'a> Way<'a> {
         };
         match (there(last), others) {
             (Some([]), _) => Err(usage("`:` names no place on the hosts", hint)),
+            (Some(place), _) if is_tilde(place) => Err(no_tilde(place)),
             (Some(_), others) if others.iter().any(|path| there(path).is_some()) => {
                 Err(usage("one end of a copy is here", hint))
             }
             (Some(destination), files) => Ok(Self::To { files, destination }),
             (None, [source]) => match there(source) {
                 Some([]) => Err(usage("`:` names no file on the hosts", hint)),
+                Some(place) if is_tilde(place) => Err(no_tilde(place)),
                 Some(source) => Ok(Self::From {
                     source,
                     dir: Path::new(last),
@@ -95,7 +96,25 @@ impl<'a> Way<'a> {
     }
 }
 
-fn delivery(files: &[OsString], destination: &[u8], args: &CopyArgs) -> Result<Delivery, CliError> {
+/// Whether a path begins with what a shell would make a home of. No shell reads it.
+fn is_tilde(place: &[u8]) -> bool {
+    place.starts_with(b"~")
+}
+
+fn no_tilde(place: &[u8]) -> CliError {
+    let shown = String::from_utf8_lossy(place);
+    usage(
+        format!("`:{shown}`: no shell reads it, so that `~` is no home there"),
+        "`:FILE` is in the login's home already; name any other place in full (a name that begins so: `:./~`)",
+    )
+}
+
+fn delivery(
+    context: &Context,
+    files: &[OsString],
+    destination: &[u8],
+    args: &CopyArgs,
+) -> Result<Delivery, CliError> {
     let mut carried = Vec::new();
     for file in files {
         let path = Path::new(file);
@@ -112,6 +131,12 @@ fn delivery(files: &[OsString], destination: &[u8], args: &CopyArgs) -> Result<D
             return Err(usage(
                 format!("{}: there are two files of that name", path.display()),
                 "they would go to the same place",
+            ));
+        }
+        if opened.special {
+            context.note(&format!(
+                "{}: set-user-ID, set-group-ID and the sticky bit are not copied",
+                path.display()
             ));
         }
         carried.push(opened);
@@ -137,9 +162,7 @@ fn fetch(source: &[u8], dir: &Path, names: &[String], args: &CopyArgs) -> Result
             "only files are copied; pack a directory with tar first",
         ));
     }
-    std::fs::create_dir_all(dir).map_err(|error| {
-        CliError::Machine(format!("{}: {}", dir.display(), beside::why(&error)))
-    })?;
+    out_dir::make(dir).map_err(CliError::Machine)?;
     let place = |host: &String| dir.join(file_name(host)).join(OsStr::from_bytes(name));
     Ok(Fetch {
         source: source.to_vec(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::args::LoginArgs;
 use super::context::Context;
 use super::error::CliError;
-use super::{connection, secrets};
+use super::{connection, secrets, signals};
 use crate::fleet::{self, AnyTransport, Cancel, Limits, RunSecrets};
 use crate::inventory::Inventory;
 use crate::model::{Host, Secrets, SshSettings, TransportKind};
@@ -161,7 +161,7 @@ impl Hosts {
                 limits: self.limits,
                 cancel: Cancel::default(),
             };
-            let signals = tokio::spawn(listen_for_interrupts(ground.cancel.clone()));
+            let listening = signals::listen(&ground.cancel);
             let result = work(&ground).await;
             let ssh = &ground.transport.ssh;
             for note in ssh.take_notes() {
@@ -169,7 +169,7 @@ impl Hosts {
             }
             ssh.close().await;
             context.remember_logins(ssh.keyring().what_worked());
-            signals.abort();
+            drop(listening);
             result
         });
         // Name look-ups run on threads that cannot be stopped; nobody waits for them here.
@@ -223,21 +223,4 @@ pub(super) fn ask_passphrase(key: &Path) -> Option<String> {
         .allow_empty_password(true)
         .interact()
         .ok()
-}
-
-async fn listen_for_interrupts(cancel: Cancel) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        tracing::warn!("signals cannot be caught; Ctrl-C ends the program at once");
-        return;
-    };
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => cancel.escalate(),
-            _ = terminate.recv() => cancel.escalate(),
-        }
-    }
 }

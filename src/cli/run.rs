@@ -16,6 +16,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::ground::{Ground, Hosts, Wanted};
 use super::out_dir::OutDir;
+use super::outlet::Outlet;
 use crate::command::Body;
 use crate::fleet::CancelLevel;
 use crate::fleet::command::{self, Batches, Crew, Deed, Input, Order, Retry, Spill};
@@ -29,6 +30,9 @@ use crate::store::LastRunRecord;
 
 /// The largest script, in bytes. It becomes a variable of the host's shell.
 const MAX_SCRIPT: u64 = 4 << 20;
+
+/// The variable that marks all that a command starts (command/scripts/run.sh).
+const COOKIE: &str = "CLAWFLEET_RUN";
 
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     let shown = Shown::of(context, args.diff, args.stream)?;
@@ -77,10 +81,9 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     })?;
     context.remember(&last_run(&report.results, &path));
     if let Some(out_dir) = &out_dir {
-        printer.note(out_dir.keep_codes(&report.results));
+        printer.note(out_dir.finish(&report.results));
     }
-    printer.print(&report, shown, context)?;
-    Ok(Exit::of_command(&report))
+    printer.print(&report, shown, context)
 }
 
 /// What is done on hosts, and how.
@@ -406,6 +409,12 @@ fn variable(pair: &OsStr) -> Result<(String, Vec<u8>), CliError> {
             "it is given as NAME=VALUE; letters, digits and _ make a name",
         ));
     }
+    if shown == COOKIE {
+        return Err(usage(
+            format!("--env: {COOKIE} is how clawfleet finds what a command started"),
+            "choose another name",
+        ));
+    }
     if let Some(value) = value.strip_prefix(b"=") {
         return Ok((shown, value.to_vec()));
     }
@@ -451,21 +460,30 @@ impl Printer {
     }
 
     fn hear(&self, host: usize, is_error: bool, data: &[u8]) {
+        if self.is_closed() {
+            return;
+        }
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut stdout = io::stdout().lock();
+        let mut stdout = io::BufWriter::new(Outlet);
         let written = lines.hear(&mut stdout, host, is_error, data);
         self.keep(written.and_then(|()| stdout.flush()));
     }
 
     fn finish(&self, host: usize) {
+        if self.is_closed() {
+            return;
+        }
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut stdout = io::stdout().lock();
+        let mut stdout = io::BufWriter::new(Outlet);
         let written = lines.finish(&mut stdout, host);
         self.keep(written.and_then(|()| stdout.flush()));
     }
 
     pub(super) fn line(&self, result: &CommandResult) {
-        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        if self.is_closed() {
+            return;
+        }
+        let mut stdout = io::BufWriter::new(Outlet);
         let written = write_command_line(&mut stdout, result);
         self.keep(written.and_then(|()| stdout.flush()));
     }
@@ -477,48 +495,63 @@ impl Printer {
         }
     }
 
-    /// Shows the whole of it.
+    /// Shows the whole of it, and returns the exit code. What went wrong here hides nothing of what did on hosts.
     pub(super) fn print(
         &self,
         report: &CommandReport,
         shown: Shown,
         context: &Context,
-    ) -> Result<(), CliError> {
+    ) -> Result<Exit, CliError> {
         let view = context.view;
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        let written = match shown {
-            Shown::Folded => write_command(&mut out, report, FoldedView::Whole, view),
-            Shown::Difference => write_command(&mut out, report, FoldedView::Difference, view),
-            Shown::Stream => write_command(&mut out, report, FoldedView::Ends, view),
-            Shown::Json => write_command_json(&mut out, report),
-            Shown::Lines => {
-                let untold = report.results.iter().filter(|result| result.tries == 0);
-                untold
-                    .map(|result| write_command_line(&mut out, result))
-                    .chain(std::iter::once(Ok(())))
-                    .collect::<io::Result<()>>()
-                    .and_then(|()| write_command_last(&mut out, report))
-            }
-        };
-        self.keep(written.and_then(|()| out.flush()));
-        drop(out);
-        let fault = self
-            .fault
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let closed = self
-            .closed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        match (fault, closed) {
-            (Some(why), _) => Err(CliError::Machine(why)),
-            (None, Some(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                Err(CliError::OutputClosed)
-            }
-            (None, Some(error)) => Err(CliError::Machine(format!("stdout: {error}"))),
-            (None, None) => Ok(()),
+        if !self.is_closed() {
+            let mut out = io::BufWriter::new(Outlet);
+            let written = match shown {
+                Shown::Folded => write_command(&mut out, report, FoldedView::Whole, view),
+                Shown::Difference => write_command(&mut out, report, FoldedView::Difference, view),
+                Shown::Stream => write_command(&mut out, report, FoldedView::Ends, view),
+                Shown::Json => write_command_json(&mut out, report),
+                Shown::Lines => untold(&mut out, report),
+            };
+            self.keep(written.and_then(|()| out.flush()));
         }
+        let exit = Exit::of_command(report);
+        let mut faults = Vec::new();
+        faults.extend(take(&self.fault));
+        faults.extend(
+            take(&self.closed)
+                .filter(|error| !is_left(error))
+                .map(|error| format!("stdout: {error}")),
+        );
+        let Some(last) = faults.pop() else {
+            return Ok(exit);
+        };
+        if exit == Exit::Clean {
+            return Err(CliError::Machine(last));
+        }
+        faults.push(last);
+        for fault in faults {
+            context.complain(&CliError::Machine(fault));
+        }
+        Ok(exit)
     }
+}
+
+/// Whether whoever read the output left, or does not read any more.
+fn is_left(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::TimedOut
+    )
+}
+
+fn take<T>(cell: &Mutex<Option<T>>) -> Option<T> {
+    cell.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// The lines of hosts that were not begun, and the last one.
+fn untold(out: &mut dyn io::Write, report: &CommandReport) -> io::Result<()> {
+    for result in report.results.iter().filter(|result| result.tries == 0) {
+        write_command_line(out, result)?;
+    }
+    write_command_last(out, report)
 }

@@ -204,7 +204,7 @@ pub(super) async fn ask<S: Session>(
     let frames = probe::split(&text, &nonce);
     if frames.frames.is_empty() {
         return privilege::refused(host, &output, stage)
-            .unwrap_or_else(|| nothing_came(&output, stage));
+            .unwrap_or_else(|| nothing_came(&output, stage, Sent::Probe));
     }
     let services: Vec<_> = host.services().collect();
     let mut facts = probe::parse(&frames, &services);
@@ -267,8 +267,21 @@ fn ahead(clock_s: u64, asked_at: jiff::Timestamp, answered_at: jiff::Timestamp) 
     })
 }
 
+/// What is sent to a host's shell, in the words of those who asked for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sent {
+    /// The probe.
+    Probe,
+    /// What runs a command or copies a file.
+    Script,
+}
+
 /// No frame came: why not? The command's end and its error output tell.
-pub(super) fn nothing_came(output: &ExecOutput, stage: Stage) -> HostOutcome {
+pub(super) fn nothing_came(output: &ExecOutput, stage: Stage, sent: Sent) -> HostOutcome {
+    let sent = match sent {
+        Sent::Probe => "probe",
+        Sent::Script => "script",
+    };
     let stderr = String::from_utf8_lossy(&output.stderr);
     let words = stderr
         .lines()
@@ -287,18 +300,18 @@ pub(super) fn nothing_came(output: &ExecOutput, stage: Stage) -> HostOutcome {
             "logged in, and the server opened no session channel in time",
         )),
         ExecEnd::TimedOut => HostOutcome::TimedOut(exec(format!(
-            "logged in, and the probe printed nothing in time{says}"
+            "logged in, and the {sent} printed nothing in time{says}"
         ))),
         ExecEnd::Refused(why) => HostOutcome::Failed(HostError::new(Stage::Channel, why.clone())),
         ExecEnd::Lost(why) if stage < Stage::Exec => HostOutcome::Failed(HostError::new(
             stage,
             format!("logged in, and the connection ended before a session channel was open: {why}"),
         )),
-        ExecEnd::Lost(why) => HostOutcome::Failed(exec(format!(
-            "the connection ended before the probe printed anything: {why}{says}"
+        ExecEnd::Lost(why) | ExecEnd::Unfed(why) => HostOutcome::Failed(exec(format!(
+            "the connection ended before the {sent} printed anything: {why}{says}"
         ))),
         ExecEnd::Capped => HostOutcome::Failed(exec(format!(
-            "the host printed more than {} KiB, and none of it was the probe's",
+            "the host printed more than {} KiB, and none of it was the {sent}'s",
             probe::OUTPUT_CAP >> 10
         ))),
         // Said by whoever became another user, and told there.
@@ -309,15 +322,16 @@ pub(super) fn nothing_came(output: &ExecOutput, stage: Stage) -> HostOutcome {
             ))
         }
         ExecEnd::Signalled(signal) => HostOutcome::Failed(exec(format!(
-            "the probe was ended by signal {signal} before it printed anything{says}"
+            "the {sent} was ended by signal {signal} before it printed anything{says}"
         ))),
         ExecEnd::Exited(127) => HostOutcome::Failed(
-            exec(format!("the host has no `sh` for this login{says}"))
-                .hint("the probe needs a POSIX shell on the login's PATH"),
+            exec(format!("the host has no `sh` for this login{says}")).hint(format!(
+                "the {sent} needs a POSIX shell on the login's PATH"
+            )),
         ),
         ExecEnd::Exited(code) => HostOutcome::Failed(
             exec(format!(
-                "the login's shell ended with {code} and ran no probe{says}"
+                "the login's shell ended with {code} and ran no {sent}{says}"
             ))
             .hint("does the login have a real shell, and no forced command?"),
         ),
@@ -334,7 +348,7 @@ fn partial(facts: Facts, output: &ExecOutput) -> HostOutcome {
             probe::OUTPUT_CAP >> 10
         ),
         ExecEnd::Signalled(signal) => format!("the probe was ended by signal {signal} on the host"),
-        ExecEnd::Lost(why) | ExecEnd::Refused(why) => {
+        ExecEnd::Lost(why) | ExecEnd::Unfed(why) | ExecEnd::Refused(why) => {
             format!("the connection ended in the middle of the probe: {why}")
         }
         ExecEnd::WrongPassword | ExecEnd::PasswordWanted | ExecEnd::PasswordWithheld => {

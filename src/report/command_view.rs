@@ -1,7 +1,7 @@
 //! What commands printed, for people: folded where hosts agree, compared with the most, or line by line.
 
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::style::Style;
 use super::table::View;
@@ -17,6 +17,9 @@ const LEAST_NAMES: usize = 16;
 
 /// How much of an output is compared, in bytes; what is longer is only told to differ.
 const COMPARED: usize = 1 << 20;
+
+/// How long outputs are compared in all; after that they are only told to differ, too.
+const COMPARING: Duration = Duration::from_secs(5);
 
 /// How long a line may be until it is shown in parts, in bytes.
 const LONGEST_LINE: usize = 64 << 10;
@@ -44,6 +47,7 @@ pub fn write_command(
 ) -> io::Result<()> {
     if !view.quiet {
         let groups = groups(&report.results);
+        let begin = Instant::now();
         let mut most: Option<&CommandResult> = None;
         for group in &groups {
             let Some(first) = group.first(&report.results) else {
@@ -58,7 +62,11 @@ pub fn write_command(
             match (folded, most) {
                 (FoldedView::Ends, _) => {}
                 (FoldedView::Difference, Some(most)) if ran => {
-                    difference(out, most, first, view)?;
+                    let compared = match begin.elapsed() {
+                        late if late > COMPARING => 0,
+                        _ => COMPARED,
+                    };
+                    difference(out, (most, first), compared, view)?;
                 }
                 _ => whole(out, first, view)?,
             }
@@ -191,8 +199,8 @@ fn print(out: &mut dyn Write, output: &Output, prefix: &str) -> io::Result<()> {
 /// How a result differs from that of the most hosts.
 fn difference(
     out: &mut dyn Write,
-    most: &CommandResult,
-    other: &CommandResult,
+    (most, other): (&CommandResult, &CommandResult),
+    compared: usize,
     view: View,
 ) -> io::Result<()> {
     let mut same = true;
@@ -204,14 +212,14 @@ fn difference(
             continue;
         }
         same = false;
-        let (long, limit) = (a.length.max(b.length), u64::try_from(COMPARED));
+        let (long, limit) = (a.length.max(b.length), u64::try_from(compared));
         if long > limit.unwrap_or(u64::MAX) {
             let words = format!("{name} differs: {} bytes, {} there", b.length, a.length);
             writeln!(out, "{}", view.style.dim(&words))?;
             continue;
         }
         let text = |output: &Output| -> io::Result<String> {
-            let head = output.head(COMPARED)?;
+            let head = output.head(compared)?;
             Ok(String::from_utf8_lossy(&head).into_owned())
         };
         let (a, b) = (text(a)?, text(b)?);
@@ -221,7 +229,12 @@ fn difference(
             "{}",
             style.dim(&format!("{name}, against most hosts:"))
         )?;
-        for line in diff(name, Some(&a), Some(&b)) {
+        let lines = diff(name, Some(&a), Some(&b));
+        if lines.is_empty() {
+            let words = "they differ in bytes that are no text (--out-dir keeps them)";
+            writeln!(out, "{}", style.dim(words))?;
+        }
+        for line in lines {
             let shown = |text: &str| clean(text);
             let line = match &line {
                 DiffLine::Hunk(text) => style.hunk(&shown(text)),

@@ -48,6 +48,8 @@ pub enum ExecEnd {
     Refused(String),
     /// The channel or the connection ended without a status.
     Lost(String),
+    /// What is read here for its input could not be.
+    Unfed(String),
     /// The password was asked for again.
     WrongPassword,
     /// A password was asked for and there is none.

@@ -70,6 +70,8 @@ pub struct LiveTimes {
     pub begin_by: Instant,
     /// It must have ended so long after it began; `None` where it may run for ever.
     pub limit: Option<Duration>,
+    /// It is told to stop so long after it began; `None` where it has a watch of its own.
+    pub stop_after: Option<Duration>,
     /// Once it was told to stop it has so long.
     pub grace: Duration,
 }
@@ -78,6 +80,8 @@ pub struct LiveTimes {
 pub(super) struct Timers<'a> {
     grace: Duration,
     limit: Option<Duration>,
+    stop_after: Option<Duration>,
+    stop_at: Option<Instant>,
     end_by: Option<Instant>,
     stop: &'a CancellationToken,
     stopped: bool,
@@ -90,6 +94,8 @@ impl<'a> Timers<'a> {
         Self {
             grace: times.grace,
             limit: times.limit,
+            stop_after: times.stop_after,
+            stop_at: None,
             end_by: Some(times.begin_by),
             stop,
             stopped: false,
@@ -127,6 +133,7 @@ impl<'a> Timers<'a> {
     pub(super) fn begun(&mut self) {
         if !self.stopped {
             self.end_by = self.limit.map(|limit| Instant::now() + limit);
+            self.stop_at = self.stop_after.map(|time| Instant::now() + time);
         }
     }
 
@@ -138,12 +145,21 @@ impl<'a> Timers<'a> {
         !std::mem::replace(&mut self.stopped, true)
     }
 
-    /// Waits until somebody wants it stopped, who did not before.
+    /// Waits until somebody wants it stopped, who did not before, or its time to be stopped has come.
     pub(super) async fn wanted(&self) {
         if self.stopped {
             std::future::pending::<()>().await;
         }
-        self.stop.cancelled().await;
+        let in_time = async {
+            match self.stop_at {
+                Some(stop_at) => tokio::time::sleep_until(stop_at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = in_time => {}
+        }
     }
 
     /// Waits until it is given up.

@@ -119,7 +119,7 @@ impl Session for LocalSession {
                         feeding = !piece.is_empty();
                         to_write = piece;
                     }
-                    Err(error) => break ExecEnd::Lost(format!("the input: {error}")),
+                    Err(error) => break ExecEnd::Unfed(error.to_string()),
                 }
             }
             if !out_open && !err_open {

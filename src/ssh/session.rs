@@ -314,7 +314,7 @@ impl Session for SshSession {
                         writing = Box::pin(to_host.data_bytes(piece));
                         busy = true;
                     }
-                    Err(error) => break ExecEnd::Lost(format!("the input: {error}")),
+                    Err(error) => break ExecEnd::Unfed(error.to_string()),
                 }
             }
             let next = tokio::select! {

@@ -131,6 +131,8 @@ fn what_cannot_be_copied_is_said() {
         (&["h1", ":a", ":b", "c"], "on the hosts"),
         (&["h1", "gone", ":x"], "gone"),
         (&["h1", "dir", ":x"], "not a file"),
+        (&["h1", "a", ":~/x"], "no shell reads it"),
+        (&["h1", ":~/x", "back"], "no shell reads it"),
     ] {
         copy(&lab, args)
             .exits(64)
@@ -153,6 +155,43 @@ fn a_full_disk_leaves_the_old_file_and_nothing_beside_it() {
     assert!(ran.out().contains("was not written"), "{ran:?}");
     assert_eq!(std::fs::read(lab.path("there/file")).unwrap(), b"old");
     assert_eq!(names(&lab.path("there")), ["file"]);
+}
+
+#[test]
+fn a_copy_whose_time_is_over_is_taken_back() {
+    let mut lab = Lab::new();
+    // It reads what comes as long as anything may come; what it gives takes its time.
+    let head = "#!/bin/sh\n[ -f /proc/self/fd/0 ] || exec cat >/dev/null\nsleep 3\nexec /usr/bin/head \"$@\"\n";
+    lab.write_program("slow", "head", head);
+    let server = lab.fake(Behaviour {
+        programs: Some(lab.path("slow")),
+        ..Behaviour::default()
+    });
+    lab.add("h1", server.port, "");
+    lab.write("new", bytes(4_000_000));
+    lab.write("there/file", "old");
+    let json = ["--timeout", "1s", "--format", "json"];
+    for (paths, place) in [
+        (["new", ":there/file"], "there"),
+        ([":new", "back"], "back/h1"),
+    ] {
+        let args = [&["h1"][..], &paths, &json].concat();
+        let ran = copy(&lab, &args);
+        let report: serde_json::Value = serde_json::from_slice(&ran.exits(2).stdout).unwrap();
+        assert_eq!(
+            report["hosts"][0]["outcome"], "ended-by-timeout",
+            "{report}"
+        );
+        assert_eq!(report["hosts"][0]["still_running"], false, "{report}");
+        let left: &[&str] = if place == "there" { &["file"] } else { &[] };
+        assert_eq!(names(&lab.path(place)), left);
+    }
+    assert_eq!(std::fs::read(lab.path("there/file")).unwrap(), b"old");
+    // What nobody may be told by: a bit that makes whoever runs it somebody else.
+    std::fs::set_permissions(lab.path("new"), std::fs::Permissions::from_mode(0o4755)).unwrap();
+    copy(&lab, &["h1", "new", ":there/other", "--timeout", "1s"])
+        .exits(2)
+        .complains(&["set-user-ID"]);
 }
 
 #[test]

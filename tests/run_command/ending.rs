@@ -142,6 +142,83 @@ fn input_on_its_way_does_not_hold_an_end_up() {
     gone(&mark, Duration::ZERO);
 }
 
+#[test]
+fn a_script_that_was_sent_may_begin_late() {
+    let mut lab = Lab::new();
+    let server = lab.fake(Behaviour::shell("sleep 4; exec sh -s"));
+    let quick = "timeouts: {auth: 1s, channel: 1s, exec: 1s}";
+    lab.add("h1", server.port, quick);
+    let args = ["h1", "--retry", "2", "--", "true"];
+    let report = json(&lab, 6, &args);
+    let host = &report["hosts"][0];
+    assert_eq!(host["outcome"], "lost", "{report}");
+    assert_eq!(host["still_running"], true);
+    assert_eq!(host["tries"], 1, "it may run already: {report}");
+    let message = host["error"]["message"].as_str().unwrap();
+    assert!(message.contains("began nothing in time"), "{message}");
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_it_unless_nohup_said_otherwise() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let lab = fleet(1);
+    for (ignored, code) in [(false, 130), (true, 0)] {
+        let mark = unique();
+        let line = format!("sleep 3.{mark}");
+        let command = lab.command(&["run", "h1", "--", "sh", "-c", &line]);
+        let mut shell = std::process::Command::new("/bin/sh");
+        let trap = if ignored { "trap '' HUP; " } else { "" };
+        shell
+            .args(["-c", &format!("{trap}exec \"$@\""), "sh"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_clear()
+            .current_dir(lab.home());
+        for (name, value) in command.get_envs() {
+            shell.env(name, value.unwrap());
+        }
+        let mut child = shell.stdout(std::process::Stdio::null()).spawn().unwrap();
+        there(&line, 1);
+        kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{ignored}");
+        gone(&line, Duration::ZERO);
+    }
+}
+
+#[test]
+fn without_awk_nobody_says_that_all_is_ended() {
+    let mut lab = Lab::new();
+    lab.write("bin/.keep", "");
+    let bin = lab.path("bin");
+    for name in ["sh", "cat", "grep", "sleep", "setsid", "head", "tr"] {
+        let found = ["/bin", "/usr/bin"].map(|dir| std::path::Path::new(dir).join(name));
+        let found = found.iter().find(|path| path.exists()).unwrap();
+        std::os::unix::fs::symlink(found, bin.join(name)).unwrap();
+    }
+    let shell = format!("PATH={}; export PATH; exec sh -s", bin.display());
+    let server = lab.fake(Behaviour::shell(shell));
+    lab.add("h1", server.port, "");
+    let mark = unique();
+    let line = format!("sleep 60{mark} & sleep 70{mark}");
+    let args = [
+        "h1",
+        "--timeout",
+        "1s",
+        "--kill-after",
+        "1s",
+        "--shell",
+        "--",
+        &line,
+    ];
+    let report = json(&lab, 6, &args);
+    assert_eq!(
+        report["hosts"][0]["outcome"], "ended-by-timeout",
+        "{report}"
+    );
+    assert_eq!(report["hosts"][0]["still_running"], true);
+    gone(&mark, Duration::ZERO);
+}
+
 /// A way to a server that is cut after some time.
 fn cut_after(lab: &Lab, time: Duration) -> u16 {
     let key = fake::new_key();

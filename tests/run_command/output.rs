@@ -1,6 +1,7 @@
 //! How what was printed is shown.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::time::Duration;
 
 use crate::support::fake::Behaviour;
 use crate::support::lab::Lab;
@@ -117,10 +118,11 @@ fn a_directory_has_each_hosts_bytes() {
     symlink(lab.path("precious"), lab.path("out/h2.stdout")).unwrap();
     let line = "printf '\\033[1m\\377'; printf e >&2; exit ${KIND:+5}";
     let ran = run(&lab, &["all", "--out-dir", "out", "--shell", "--", line]);
-    // A link in a file's place is not written through.
-    ran.exits(70).complains(&["h2.stdout"]);
+    // A link in a file's place is not written through, and what was there has no say in who may read it.
+    ran.exits(2);
     assert_eq!(std::fs::read(lab.path("precious")).unwrap(), b"mine");
-    std::fs::remove_file(lab.path("out/h2.stdout")).unwrap();
+    let loose = std::fs::Permissions::from_mode(0o666);
+    std::fs::set_permissions(lab.path("out/h3.stdout"), loose).unwrap();
     run(&lab, &["all", "--out-dir", "out", "--shell", "--", line]).exits(2);
     for host in ["h1", "h2", "h3"] {
         let path = lab.path(&format!("out/{host}.stdout"));
@@ -134,6 +136,56 @@ fn a_directory_has_each_hosts_bytes() {
         codes,
         "host\toutcome\texit_code\nh1\texited\t0\nh2\texited\t0\nh3\texited\t5\n"
     );
+}
+
+#[test]
+fn a_directory_keeps_nothing_of_an_earlier_run_and_hides_no_exit_code() {
+    let lab = uneven();
+    let out = ["--out-dir", "deep/out", "--shell", "--"];
+    let with = |more: &[&'static str]| -> Vec<&str> {
+        ["all"].iter().chain(more).chain(&out).copied().collect()
+    };
+    let mut args = with(&[]);
+    args.push("echo 1");
+    run(&lab, &args).exits(0);
+    let dir = lab.path("deep");
+    assert_eq!(dir.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    let mut args = with(&["--forks", "1", "--max-fail", "0"]);
+    args.push("exit 3");
+    run(&lab, &args).exits(2);
+    let names = || {
+        let entries = std::fs::read_dir(lab.path("deep/out")).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(), ["exit-codes.tsv", "h1.stderr", "h1.stdout"]);
+    // Where one file cannot be, the host's failure is still the exit code.
+    std::fs::create_dir(lab.path("deep/out/h2.stdout")).unwrap();
+    let mut args = with(&[]);
+    args.push("exit 3");
+    run(&lab, &args).exits(2).complains(&["h2.stdout"]);
+    let mut args = with(&[]);
+    args.push("exit 0");
+    run(&lab, &args).exits(70).complains(&["h2.stdout"]);
+    assert!(
+        names().iter().all(|name| !name.starts_with('.')),
+        "{:?}",
+        names()
+    );
+}
+
+#[test]
+fn a_difference_in_bytes_alone_is_told() {
+    let lab = uneven();
+    let line = "printf 'a\\37%s\n' \"$(( ${#KIND} > 0 ? 6 : 7 ))\" | sed 's/.*/&/'; [ -z \"$KIND\" ] && printf '\\377' || printf '\\376'";
+    let ran = run(&lab, &["all", "--diff", "--shell", "--", line]);
+    assert!(ran.out().contains("stdout, against most hosts:"), "{ran:?}");
+    let line = "[ -z \"$KIND\" ] && printf '\\377' || printf '\\376'";
+    let ran = run(&lab, &["all", "--diff", "--shell", "--", line]);
+    assert!(ran.out().contains("bytes that are no text"), "{ran:?}");
 }
 
 #[test]
@@ -190,12 +242,12 @@ fn quiet_is_one_sentence() {
     assert_eq!(ran.out().lines().count(), 1);
 }
 
-/// Runs the program with its output read by `head -1`.
+/// Runs the program with its output read by `head -1`, and prints its exit code on standard error.
 fn read_by_head(lab: &Lab, args: &[&str]) -> program::Finished {
     let command = lab.command(args);
     let mut shell = std::process::Command::new("/bin/sh");
     shell
-        .args(["-c", "\"$@\" | head -1", "sh"])
+        .args(["-c", "{ \"$@\"; echo $? >&2; } | head -1", "sh"])
         .arg(command.get_program())
         .args(command.get_args())
         .env_clear()
@@ -211,11 +263,52 @@ fn a_reader_that_goes_away_is_no_error_and_ends_it() {
     let lab = fleet(2);
     let ran = read_by_head(&lab, &["run", "all", "--", "seq", "200000"]);
     ran.exits(0);
-    assert_eq!(ran.stderr, "");
+    assert_eq!(ran.stderr, "0\n");
     let mark = crate::unique();
     let line = format!("while :; do echo line; sleep 0.1; done # {mark}");
     let ran = read_by_head(&lab, &["run", "all", "--stream", "--shell", "--", &line]);
     ran.exits(0);
-    assert_eq!(ran.stderr, "");
+    assert_eq!(ran.stderr, "130\n", "the commands were ended");
     crate::gone(&mark, std::time::Duration::ZERO);
+}
+
+/// Runs the program, whose output nobody reads.
+fn unread(lab: &Lab, args: &[&str]) -> std::process::Child {
+    let mut command = lab.command(args);
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null());
+    command.spawn().unwrap()
+}
+
+fn interrupt(child: &std::process::Child) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+}
+
+#[test]
+fn an_interrupt_is_heard_while_nobody_reads() {
+    let lab = fleet(2);
+    for (mode, presses) in [("--stream", 1), ("--stream", 2), ("--diff", 1)] {
+        let mark = crate::unique();
+        let line = format!("seq 100000; [ {mode} = --diff ] || sleep {mark}");
+        let mut child = unread(&lab, &["run", "all", mode, "--shell", "--", &line]);
+        // Its pipe is full by then: 64 KiB of 600.
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(child.try_wait().unwrap().is_none());
+        for _ in 0..presses {
+            interrupt(&child);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let begin = std::time::Instant::now();
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(130), "{mode} {presses}");
+        assert!(
+            begin.elapsed() < Duration::from_secs(6),
+            "{:?}",
+            begin.elapsed()
+        );
+        crate::gone(&format!("sleep {mark}"), Duration::from_secs(5));
+    }
 }

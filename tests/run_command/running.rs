@@ -213,6 +213,10 @@ fn usage_is_said_before_anybody_connects() {
             "--diff",
         ),
         (&["h1", "--retry-failed", "--", "true"], "--retry"),
+        (
+            &["h1", "--env", "CLAWFLEET_RUN=1", "--", "true"],
+            "another name",
+        ),
         (&["h1", "--batch", "0", "--", "true"], "batch"),
     ] {
         run(&lab, args)
@@ -302,6 +306,28 @@ fn no_host_is_begun_after_too_many_failed() {
     assert_eq!(report["summary"]["failed"], 1);
     assert_eq!(report["summary"]["not_tried"], 5);
     assert!(report["stopped"].as_str().unwrap().contains("--max-fail 0"));
+    let reason = report["hosts"][5]["reason"].as_str().unwrap();
+    assert!(reason.contains("--max-fail 0"), "{report}");
+    let args = "run all --batch 1,2 --max-fail 0 --format ndjson -- false";
+    let args: Vec<&str> = args.split(' ').collect();
+    let ran = program::run(lab.command(&args));
+    let lines: Vec<serde_json::Value> = ran
+        .exits(2)
+        .out()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for line in &lines[1..] {
+        let why = if line["schema"] == "clawfleet.run-summary/1" {
+            "stopped"
+        } else {
+            "reason"
+        };
+        assert!(
+            line[why].as_str().unwrap().contains("--max-fail 0"),
+            "{line}"
+        );
+    }
     // Within a batch, too.
     let report = json(
         &lab,

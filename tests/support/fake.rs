@@ -372,6 +372,9 @@ impl server::Handler for Fake {
     }
 }
 
+/// How long a command lives without its client, at most.
+const CLEAN_UP: Duration = Duration::from_secs(20);
+
 /// Ends a command and all that it started.
 struct KillGroup(Pid);
 
@@ -405,8 +408,13 @@ async fn run(mut shell: Command, channel: Channel<Msg>, session: Handle, tell_st
         child.wait().await.unwrap()
     };
     let status = tokio::select! {
-        status = ended => status,
-        () = feed(stdin, from_client) => return,
+        status = ended => Some(status),
+        () = feed(stdin, from_client) => None,
+    };
+    let Some(status) = status else {
+        // As with sshd, what runs sees its pipes close, and has time to clean up.
+        let _ = tokio::time::timeout(CLEAN_UP, child.wait()).await;
+        return;
     };
     // From here on the client may be gone, and then there is nobody to tell.
     if tell_status {

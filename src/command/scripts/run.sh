@@ -158,6 +158,9 @@ clawfleet_guard() {
 }
 
 clawfleet_end_all() {
+    # Without it nobody sees who belongs to whom: what is found is ended, and nobody can say that it was all.
+    clawfleet_sure=yes
+    command -v awk >/dev/null 2>&1 || clawfleet_sure=no
     clawfleet_find
     clawfleet_signal TERM
     clawfleet_signal CONT
@@ -167,15 +170,16 @@ clawfleet_end_all() {
     while [ "$clawfleet_now" -lt "$clawfleet_until" ]; do
         sleep 0.2 || sleep 1
         clawfleet_find
-        [ -n "$clawfleet_found" ] || return 0
+        [ -n "$clawfleet_found" ] || break
         clawfleet_now
     done
+    [ -n "$clawfleet_found" ] || [ "$clawfleet_sure" = no ] || return 0
     # What is started meanwhile is found the next time.
     for _ in 1 2 3 4 5 6 7 8; do
         clawfleet_signal KILL
         sleep 0.2 || sleep 1
         clawfleet_find
-        [ -n "$clawfleet_found" ] || return 0
+        [ -n "$clawfleet_found" ] || [ "$clawfleet_sure" = no ] || return 0
     done
     return 1
 }
@@ -206,6 +210,14 @@ clawfleet_holders() {
 # has, or descends from one. So neither a second fork nor a session of one's own hides it, nor a program
 # that took another user's rights and cannot be looked into.
 clawfleet_find() {
+    if [ "$clawfleet_sure" = no ]; then
+        clawfleet_found=
+        for clawfleet_file in $(clawfleet_holders); do
+            clawfleet_file=${clawfleet_file#/proc/}
+            clawfleet_found="$clawfleet_found ${clawfleet_file%/environ}"
+        done
+        return
+    fi
     clawfleet_found=$(
         {
             cat /proc/[0-9]*/stat

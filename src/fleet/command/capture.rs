@@ -17,6 +17,11 @@ const OF_ONE: usize = 64 << 10;
 /// How much of all streams together stays in memory, in bytes.
 const OF_ALL: usize = 16 << 20;
 
+/// After how many bytes in the file the disk is looked at, and how much of it stays free (at most a twentieth of
+/// it), in bytes.
+const LOOKED: u64 = 16 << 20;
+const LEFT: u64 = 1 << 30;
+
 /// How much is read of the file at once, in bytes.
 const PIECE: usize = 64 << 10;
 
@@ -54,9 +59,30 @@ impl Spill {
     /// Writes a piece. Returns where it is.
     fn write(&self, data: &[u8]) -> io::Result<Extent> {
         let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        let file = self.file()?;
         let at = self.end.fetch_add(length, Ordering::Relaxed);
-        self.file()?.write_all_at(data, at)?;
+        if at / LOOKED != (at + length) / LOOKED {
+            self.leaves_room(file)?;
+        }
+        file.write_all_at(data, at)?;
         Ok(Extent { at, length })
+    }
+
+    /// The disk is not ours alone: whatever hosts print, others have room on it.
+    fn leaves_room(&self, file: &File) -> io::Result<()> {
+        let disk = rustix::fs::fstatvfs(file)?;
+        let (free, all) = (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
+        if free >= LEFT.min(all / 20) {
+            return Ok(());
+        }
+        Err(io::Error::new(
+            io::ErrorKind::StorageFull,
+            format!(
+                "{}: the disk is nearly full ({} MiB are left to others)",
+                self.dir.display(),
+                free >> 20
+            ),
+        ))
     }
 }
 

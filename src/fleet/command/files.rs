@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::capture::Capture;
 use super::follow::{Ended, Enough, Followed, Run, Taker, follow};
-use super::work::{At, MARGIN};
+use super::work::At;
 use super::{Input, not_reached, nothing};
 use crate::command::{GetScript, PutScript};
 use crate::fleet::remote;
@@ -21,7 +21,7 @@ use crate::probe::Nonce;
 use crate::ssh::{Pipe, Session};
 
 /// How long a host has to take back what it began, once it is told to stop.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A file that hosts are sent.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct Carried {
     pub digest: [u8; 32],
     /// Its permissions.
     pub mode: u32,
+    /// Whether it has bits beside them, as set-user-ID, which stay here.
+    pub special: bool,
 }
 
 impl Carried {
@@ -59,6 +61,7 @@ impl Carried {
             name: name.as_encoded_bytes().to_vec(),
             digest: digest.digest.finalize().into(),
             mode: data.permissions().mode() & 0o777,
+            special: data.permissions().mode() & 0o7000 != 0,
             bytes: Input {
                 file: Arc::new(file),
                 length: digest.length,
@@ -168,7 +171,7 @@ pub(super) async fn send<S: Session>(
         left: ERRORS,
     };
     let mut end = CommandEnd::Exited(0);
-    for file in &delivery.files {
+    for (sent, file) in delivery.files.iter().enumerate() {
         let left = delivery
             .limit
             .map(|limit| limit.saturating_sub(begin.elapsed()));
@@ -181,7 +184,7 @@ pub(super) async fn send<S: Session>(
                 break;
             }
             Copied::Ended(other) => {
-                end = other;
+                end = between(sent, other);
                 break;
             }
         };
@@ -194,6 +197,27 @@ pub(super) async fn send<S: Session>(
         stderr: errors.capture.finish(),
         elapsed_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
         ..nothing(at.spill)
+    }
+}
+
+/// A host that was lost between two files was reached, and has some of them.
+fn between(sent: usize, end: CommandEnd) -> CommandEnd {
+    match end {
+        end if sent == 0 => end,
+        CommandEnd::NotTried(_) => CommandEnd::Stopped { ended: true },
+        CommandEnd::NotReached(outcome) => CommandEnd::Lost(HostError {
+            message: format!(
+                "{sent} of the files are there, and then: {}",
+                outcome
+                    .error()
+                    .map_or("it was lost", |error| &error.message)
+            ),
+            ..outcome
+                .error()
+                .cloned()
+                .unwrap_or_else(|| HostError::new(Stage::Exec, ""))
+        }),
+        other => other,
     }
 }
 
@@ -225,7 +249,9 @@ async fn put<S: Session>(
         nonce: &nonce,
         script: &script,
         input: Some(&file.bytes),
-        limit,
+        limit: limit.map(|limit| limit + GRACE),
+        // The host takes back what it began, and says so.
+        stop_after: limit,
         grace: GRACE,
     };
     let followed = follow(
@@ -238,7 +264,7 @@ async fn put<S: Session>(
         errors,
     )
     .await;
-    judged(followed, at, |how, rest| match how {
+    judged(followed, at, limit, |how, rest| match how {
         "done" | "same" if rest != digest => Some(Copied::Badly(format!(
             "the host has another content now (sha256 {rest})"
         ))),
@@ -252,17 +278,22 @@ async fn put<S: Session>(
 fn judged(
     followed: Followed,
     at: &At<'_>,
+    limit: Option<Duration>,
     good: impl FnOnce(&str, &str) -> Option<Copied>,
 ) -> Copied {
     let stopped = at.task.stop.is_cancelled();
+    let late = limit.is_some_and(|limit| followed.elapsed >= limit);
+    let given_up = |ended: bool| match (stopped, late) {
+        (true, _) => Some(Copied::Ended(CommandEnd::Stopped { ended })),
+        (false, true) => Some(Copied::Ended(CommandEnd::TimedOut { ended })),
+        (false, false) => None,
+    };
     match followed.ended {
         Ended::NotBegun(outcome) => Copied::Ended(not_reached(outcome)),
-        Ended::Silent(_) if stopped => Copied::Ended(CommandEnd::Stopped { ended: false }),
-        Ended::Silent(error) => Copied::Ended(CommandEnd::Lost(error)),
+        Ended::Silent(error) => given_up(false).unwrap_or(Copied::Ended(CommandEnd::Lost(error))),
         Ended::Said(mark) => match good(&mark.how, &mark.rest) {
             Some(copied) => copied,
-            None if stopped => Copied::Ended(CommandEnd::Stopped { ended: true }),
-            None if mark.how == "failed" => Copied::Badly(mark.rest),
+            None if mark.how == "failed" => given_up(true).unwrap_or(Copied::Badly(mark.rest)),
             None => Copied::Badly(format!(
                 "the host said `{}`, which means nothing here",
                 mark.how
@@ -330,7 +361,8 @@ async fn get<S: Session>(fetch: &Fetch, session: &S, at: &At<'_>, coming: &mut C
         nonce: &nonce,
         script: &script,
         input: None,
-        limit: fetch.limit.map(|limit| limit + MARGIN),
+        limit: fetch.limit,
+        stop_after: None,
         grace: GRACE,
     };
     let followed = follow(
@@ -347,13 +379,24 @@ async fn get<S: Session>(fetch: &Fetch, session: &S, at: &At<'_>, coming: &mut C
     if let Some(fault) = coming.fault.take() {
         return Copied::Badly(fault);
     }
-    judged(followed, at, |how, rest| match how {
+    let judgement = judged(followed, at, fetch.limit, |how, rest| match how {
         "done" => Some(match coming.finish(rest) {
             Ok(words) => Copied::Well(words),
             Err(why) => Copied::Badly(why),
         }),
         _ => None,
-    })
+    });
+    // Nothing changes on a host that gives a file: whatever became of it there, its state is known.
+    match judgement {
+        Copied::Ended(CommandEnd::Lost(error)) => Copied::Badly(error.message),
+        Copied::Ended(CommandEnd::TimedOut { .. }) => {
+            Copied::Ended(CommandEnd::TimedOut { ended: true })
+        }
+        Copied::Ended(CommandEnd::Stopped { .. }) => {
+            Copied::Ended(CommandEnd::Stopped { ended: true })
+        }
+        other => other,
+    }
 }
 
 /// A file that is coming.

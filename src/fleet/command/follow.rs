@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Input;
 use crate::command::{EndMark, Marks, Part};
-use crate::fleet::worker::{self, RunSecrets};
+use crate::fleet::worker::{self, RunSecrets, Sent};
 use crate::fleet::{privilege, remote};
 use crate::model::{Host, HostError, HostOutcome, Stage};
 use crate::probe::{self, Nonce};
@@ -39,7 +39,7 @@ pub(super) enum Ended {
     NotBegun(HostOutcome),
     /// It said how.
     Said(EndMark),
-    /// It had begun, and did not say.
+    /// It had begun, or may have, and did not say.
     Silent(HostError),
 }
 
@@ -58,6 +58,7 @@ pub(super) struct Run<'a> {
     pub(super) script: &'a [u8],
     pub(super) input: Option<&'a Input>,
     pub(super) limit: Option<Duration>,
+    pub(super) stop_after: Option<Duration>,
     pub(super) grace: Duration,
 }
 
@@ -92,6 +93,7 @@ pub(super) async fn follow<S: Session, T: Taker>(
     let times = LiveTimes {
         begin_by: Instant::now() + host.timeouts.channel + host.timeouts.auth + host.timeouts.exec,
         limit: run.limit,
+        stop_after: run.stop_after,
         grace: run.grace,
     };
     let mut ear = Ear {
@@ -116,6 +118,10 @@ pub(super) async fn follow<S: Session, T: Taker>(
     let (said, stdout_said) = (ear.err.preamble().to_vec(), ear.out.preamble().to_vec());
     let ended = match (ear.end.take(), begun, followed) {
         (Some(mark), _, _) => Ended::Said(mark),
+        // A shell that has the script may begin it whenever it likes.
+        (None, None, followed) if may_begin(followed.as_ref(), clock.current()) => {
+            silent(session, not_heard(followed.as_ref()))
+        }
         (None, None, None) => Ended::NotBegun(HostOutcome::Cancelled),
         (None, None, Some(_)) if stop.is_cancelled() => Ended::NotBegun(HostOutcome::Cancelled),
         (None, None, Some(mut output)) => {
@@ -125,11 +131,7 @@ pub(super) async fn follow<S: Session, T: Taker>(
             let outcome = why_not_begun(host, &output, clock.current());
             Ended::NotBegun(worker::by_way(outcome, session))
         }
-        (None, Some(_), followed) => {
-            let outcome = HostOutcome::Failed(HostError::new(Stage::Exec, lost(followed.as_ref())));
-            let error = worker::by_way(outcome, session).error().cloned();
-            Ended::Silent(error.unwrap_or_else(|| HostError::new(Stage::Exec, "it was lost")))
-        }
+        (None, Some(_), followed) => silent(session, lost(followed.as_ref())),
     };
     Followed {
         ended,
@@ -152,15 +154,37 @@ fn why_not_begun(host: &Host, output: &ExecOutput, stage: Stage) -> HostOutcome 
     if let Some(refused) = privilege::refused(host, output, stage) {
         return refused;
     }
-    match (&output.end, worker::nothing_came(output, stage)) {
-        (ExecEnd::TimedOut, HostOutcome::TimedOut(error)) if stage >= Stage::Exec => {
-            HostOutcome::TimedOut(HostError {
-                message: "logged in, and its shell began nothing in time".to_owned(),
-                ..error
-            })
+    worker::nothing_came(output, stage, Sent::Script)
+}
+
+/// Whether a script that did not say that it began may do so all the same: it was sent, and nobody knows what its
+/// shell does.
+fn may_begin(output: Option<&ExecOutput>, stage: Stage) -> bool {
+    let known = output.is_some_and(|output| {
+        !matches!(
+            output.end,
+            ExecEnd::TimedOut | ExecEnd::Lost(_) | ExecEnd::Unfed(_)
+        )
+    });
+    stage >= Stage::Exec && !known
+}
+
+fn not_heard(output: Option<&ExecOutput>) -> String {
+    match output.map(|output| &output.end) {
+        Some(ExecEnd::Lost(why)) => {
+            format!(
+                "the connection ended when the command was sent and nothing had come of it: {why}"
+            )
         }
-        (_, outcome) => outcome,
+        Some(_) => "the command was sent, and the host's shell began nothing in time".to_owned(),
+        None => "left when the command was sent and nothing had come of it".to_owned(),
     }
+}
+
+fn silent<S: Session>(session: &S, why: String) -> Ended {
+    let outcome = HostOutcome::Failed(HostError::new(Stage::Exec, why));
+    let error = worker::by_way(outcome, session).error().cloned();
+    Ended::Silent(error.unwrap_or_else(|| HostError::new(Stage::Exec, "it was lost")))
 }
 
 fn lost(output: Option<&ExecOutput>) -> String {
@@ -171,6 +195,9 @@ fn lost(output: Option<&ExecOutput>) -> String {
         }
         Some(ExecEnd::Lost(why) | ExecEnd::Refused(why)) => {
             format!("the connection ended while the command ran: {why}")
+        }
+        Some(ExecEnd::Unfed(why)) => {
+            format!("the rest of its input could not be read here: {why}")
         }
         Some(ExecEnd::Exited(code)) => {
             format!("what runs the command ended with {code} before the command did")

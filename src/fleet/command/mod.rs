@@ -61,8 +61,13 @@ impl Input {
     fn piece(&self, at: u64) -> std::io::Result<Vec<u8>> {
         let left = self.length.saturating_sub(at);
         let mut piece = vec![0; usize::try_from(left).map_or(PIECE, |left| left.min(PIECE))];
-        self.file.read_exact_at(&mut piece, at)?;
-        Ok(piece)
+        match self.file.read_exact_at(&mut piece, at) {
+            Ok(()) => Ok(piece),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(
+                std::io::Error::other("the file became shorter while it was sent"),
+            ),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -76,7 +76,6 @@ pub(super) async fn run(
 fn may_pass(outcome: &HostOutcome) -> bool {
     match outcome {
         HostOutcome::Unreachable(_) => true,
-        // A script that was sent may run, however long its shell takes to begin.
         HostOutcome::TimedOut(error) | HostOutcome::Failed(error) => error.stage < Stage::Become,
         _ => false,
     }
@@ -155,6 +154,7 @@ async fn command<S: Session>(order: &Order, session: &S, at: At<'_>) -> CommandR
         script: &script,
         input: order.input.as_ref(),
         limit: order.limit.map(|limit| limit + order.grace + MARGIN),
+        stop_after: None,
         grace: order.grace + MARGIN,
     };
     let followed = follow(

@@ -113,7 +113,10 @@ impl<'a, T: Transport> Line<'a, T> {
         let stage = clock.current();
         let trouble = match privilege::refused(host, &output, stage) {
             Some(refused) if !output.ready => Trouble::NotAsked(words(&refused)),
-            _ => match (&output.end, worker::nothing_came(&output, stage)) {
+            _ => match (
+                &output.end,
+                worker::nothing_came(&output, stage, worker::Sent::Script),
+            ) {
                 (ExecEnd::Refused(_), outcome) => Trouble::NotAsked(words(&outcome)),
                 (_, outcome) => Trouble::Lost(words(&outcome)),
             },

@@ -68,6 +68,9 @@ struct WireCommandHost<'a> {
     /// `exited`, `ended-by-timeout`, `interrupted`, `output-limit`, `lost`, `not-tried`; where the host was not
     /// reached, the outcomes of a check: `unreachable`, `auth-failed`, `host-key-rejected`, `timed-out`, `failed`.
     outcome: &'static str,
+    /// Why it was not tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
     /// Whether the host may still run what the command started, as far as anybody knows.
     still_running: bool,
     /// How often it was tried.
@@ -102,6 +105,9 @@ pub(in crate::report) struct WireLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
     outcome: &'static str,
+    /// Why it was not tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
     schema: &'static str,
     stderr: WireOutput<'a>,
     stdout: WireOutput<'a>,
@@ -111,10 +117,13 @@ pub(in crate::report) struct WireLine<'a> {
 
 /// `clawfleet.run-summary/1`: the last line of NDJSON.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(in crate::report) struct WireLastLine {
+pub(in crate::report) struct WireLastLine<'a> {
     elapsed_ms: u64,
     interrupted: bool,
     schema: &'static str,
+    /// Why no further host was begun, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<&'a str>,
     summary: WireTally,
     verdict: &'static str,
 }
@@ -141,6 +150,7 @@ impl<'a> WireCommand<'a> {
                 name: line.name,
                 note: line.note,
                 outcome: line.outcome,
+                reason: line.reason,
                 still_running: line.still_running,
                 tries: line.tries,
             }
@@ -185,6 +195,10 @@ impl<'a> WireLine<'a> {
             name: &result.host,
             note: result.note.as_deref(),
             outcome: result.end.id(),
+            reason: match &result.end {
+                CommandEnd::NotTried(why) => Some(why),
+                _ => None,
+            },
             schema: "clawfleet.run-host/1",
             stderr: WireOutput(&result.stderr),
             stdout: WireOutput(&result.stdout),
@@ -194,13 +208,14 @@ impl<'a> WireLine<'a> {
     }
 }
 
-impl WireLastLine {
-    pub(in crate::report) fn of(report: &CommandReport) -> Self {
+impl<'a> WireLastLine<'a> {
+    pub(in crate::report) fn of(report: &'a CommandReport) -> Self {
         let tally = Tally::of(&report.results);
         Self {
             elapsed_ms: report.elapsed_ms,
             interrupted: report.interrupted,
             schema: "clawfleet.run-summary/1",
+            stopped: report.stopped.as_deref(),
             summary: WireTally::of(&tally),
             verdict: verdict(&tally),
         }

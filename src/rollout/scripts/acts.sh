@@ -275,6 +275,26 @@ set -C
 } >"$staged" && chmod "$(stat -c %a "$path")" "$staged"
 '
 
+# Runs a command with the environment that a process has: a configuration may name variables of its unit. Values pass
+# through a pipe, since whoever is on the host reads command lines.
+AS_IT_RUNS=$(
+    cat <<'END'
+pid=$1
+shift
+{ [ "$pid" -gt 0 ] && [ -r "/proc/$pid/environ" ]; } 2>/dev/null || exec "$@" </dev/null
+{
+    tr '\0\n' '\n\1' <"/proc/$pid/environ" | awk '
+        /^(UID|EUID|PPID|BASHOPTS|SHELLOPTS|NOTIFY_SOCKET)=/ { next }
+        match($0, /^[A-Za-z_][A-Za-z0-9_]*=/) {
+            value = substr($0, RLENGTH + 1)
+            gsub(/\047/, "\047\\\047\047", value)
+            print "export " substr($0, 1, RLENGTH) "\047" value "\047"
+        }' | tr '\1' '\n'
+    echo 'exec "$@" </dev/null'
+} | sh -s "$@"
+END
+)
+
 # Asks the gateway's own command, as the unit starts it, where it has one (2026.3 and later). A file that it refuses
 # as it stands is nothing that it can judge a change of.
 validate() { # UID FILE
@@ -293,7 +313,8 @@ validate() { # UID FILE
     limit=
     ! command -v timeout >/dev/null 2>&1 || limit='timeout 60'
     # shellcheck disable=SC2086
-    why=$(as_user "$whose" env "OPENCLAW_CONFIG_PATH=$file" $limit "$@" config validate 2>&1) && {
+    why=$(as_user "$whose" sh -c "$AS_IT_RUNS" sh "$(property MainPID)" \
+        env "OPENCLAW_CONFIG_PATH=$file" $limit "$@" config validate 2>&1) && {
         note "config validate: $(one_line "$why")"
         return 0
     }
