@@ -3,16 +3,17 @@
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::args::{CheckArgs, Format};
+use super::audience::Audience;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::format::ReportFormat;
 use super::ground::{Ground, Hosts, Wanted};
 use super::outputs;
-use super::past::{self, Past};
+use super::past::{self, Past, RESERVE};
 use super::stream::Stream;
 use crate::diagnose;
 use crate::fleet::{self, CancelLevel};
@@ -41,10 +42,16 @@ pub(super) fn run(
     let hosts = Hosts::select(context, &args.selectors, wanted)?;
     let path = hosts.path.clone();
     let lock = past::lock(context, args, &path)?;
-    let past = Past::recall(context, &path, args.watch.on_change);
+    let audience = match args.watch.on_change {
+        // A secret that is missing is told of before anybody is asked.
+        true => Some(Audience::of(&hosts.inventory, &path, None)?),
+        false => None,
+    };
+    let deadline = Deadline::of(args.watch.deadline, audience.as_ref());
+    let past = Past::recall(context, &path, audience);
     let mut stream = (format == ReportFormat::Ndjson).then(|| Stream::new(hosts.hosts.len()));
     let report = hosts.run(context, async |ground| {
-        observe(context, ground, stream.as_mut(), &past, args.watch.deadline).await
+        observe(context, ground, stream.as_mut(), &past, deadline.for_hosts).await
     })?;
     context.remember(&last_run(&report, &path));
     let print_all = || match stream {
@@ -52,7 +59,7 @@ pub(super) fn run(
         None => outputs::render(&report, format, args, context.view)
             .and_then(|text| context.print(&text)),
     };
-    let printed = past.tell_and_keep(&report, args, print_all);
+    let printed = past.tell_and_keep(&report, args, deadline.at, print_all);
     drop(lock);
     let exit = match format {
         ReportFormat::Nagios => Exit::Monitored(NagiosState::of(&report, args.fail_on.least())),
@@ -61,6 +68,28 @@ pub(super) fn run(
     // Whoever reads stdout may have gone away; the files are for others.
     let exit = outputs::write(context, &report, args, exit);
     printed.map(|()| exit)
+}
+
+/// When a run is to be over.
+struct Deadline {
+    /// All of it.
+    at: Option<Instant>,
+    /// How long hosts are asked.
+    for_hosts: Option<Duration>,
+}
+
+impl Deadline {
+    /// Where somebody is to be told, a tenth of the time is kept for that.
+    fn of(whole: Option<Duration>, audience: Option<&Audience>) -> Self {
+        let tells = audience.is_some_and(|audience| !audience.channels.is_empty());
+        Self {
+            at: whole.map(|whole| Instant::now() + whole),
+            for_hosts: match tells {
+                true => whole.map(|whole| whole.saturating_sub(RESERVE.min(whole / 10))),
+                false => whole,
+            },
+        }
+    }
 }
 
 /// Lists the classes, and the checks of the inventory, if there is one.

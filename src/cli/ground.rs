@@ -26,6 +26,8 @@ pub(super) struct Wanted {
 pub(super) struct Hosts {
     /// The inventory's path, absolute.
     pub(super) path: PathBuf,
+    /// What stands in it.
+    pub(super) inventory: Inventory,
     /// The selected ones.
     pub(super) hosts: Vec<Arc<Host>>,
     limits: Limits,
@@ -126,6 +128,7 @@ impl Hosts {
         Ok(Self {
             proxies: connection::proxy_shell(context, &inventory),
             path,
+            inventory,
             hosts,
             limits,
             secrets,

@@ -4,6 +4,7 @@ mod args;
 mod args_notify;
 mod args_run;
 mod args_watch;
+mod audience;
 mod beside;
 mod between;
 mod check;

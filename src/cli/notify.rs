@@ -1,20 +1,17 @@
-//! `clawfleet notify`, and what `check` needs to tell somebody.
+//! `clawfleet notify`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::args::Format;
 use super::args_notify::NotifyCommand;
+use super::audience::{Audience, bastion};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::secrets;
 use crate::inventory::{Inventory, InventoryError};
-use crate::model::{Address, Alert, ChannelSpec, Target};
-use crate::notify::{self, Bearings, Channel, Delivery, Outbox, OutboxEntry, Proxies};
+use crate::model::{Address, ChannelSpec, OutboxEntry, Target};
+use crate::notify::{self, Delivery};
 use crate::report::{sanitize, shorten};
 
 /// How much of a channel's words is shown, in characters.
@@ -43,99 +40,6 @@ pub(super) fn run(context: &Context, command: &NotifyCommand) -> Result<Exit, Cl
     }
 }
 
-/// Makes the channels of an inventory ready, all of them or the named one: their secrets are had, and
-/// their addresses are looked at. Nothing is sent.
-///
-/// # Errors
-/// The first channel that is at fault, with its line.
-pub(super) fn channels(
-    inventory: &Inventory,
-    path: &Path,
-    only: Option<&str>,
-) -> Result<Vec<Channel>, CliError> {
-    let file = path.display().to_string();
-    let wanted = |spec: &&ChannelSpec| only.is_none_or(|name| spec.name == name);
-    let mut secrets = BTreeMap::new();
-    let mut channels = Vec::new();
-    for spec in inventory.channels.iter().filter(wanted) {
-        secrets::load_channel(spec, &mut secrets, &file).map_err(CliError::Inventory)?;
-        let channel = Channel::new(spec, &secrets).map_err(|fault| {
-            CliError::Inventory(InventoryError {
-                file: file.clone(),
-                at: Some((spec.line, 1)),
-                message: format!("channel `{}`: {}", spec.name, fault.what),
-                hint: Some(fault.helps),
-            })
-        })?;
-        channels.push(channel);
-    }
-    Ok(channels)
-}
-
-/// Delivers an alert and what waits from earlier runs, on a runtime of its own.
-///
-/// # Errors
-/// The runtime does not start. That a message does not arrive is none.
-pub(super) fn deliver(
-    inventory: &Inventory,
-    alert: Option<&Alert>,
-    channels: &[Channel],
-    outbox: &mut dyn Outbox,
-    limit: Duration,
-) -> Result<Vec<Delivery>, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::Machine(format!("the runtime does not start: {error}")))?;
-    let proxies = proxies();
-    let secret_variables = super::connection::secret_names(inventory);
-    let bastion = bastion();
-    let bearings = Bearings {
-        bastion: &bastion,
-        proxies: &proxies,
-        secret_variables: &secret_variables,
-    };
-    let deliveries = runtime.block_on(async {
-        let deadline = Instant::now() + limit;
-        notify::deliver(alert, channels, outbox, bearings, deadline).await
-    });
-    // Name look-ups run on threads that cannot be stopped; nobody waits for them here.
-    runtime.shutdown_background();
-    Ok(deliveries)
-}
-
-/// Returns this machine's name.
-pub(super) fn bastion() -> String {
-    let name = rustix::system::uname();
-    name.nodename().to_string_lossy().into_owned()
-}
-
-/// Returns what the fleet is called: as the inventory says, or by the inventory's own name.
-pub(super) fn fleet_name(inventory: &Inventory, path: &Path) -> String {
-    inventory.fleet.clone().unwrap_or_else(|| {
-        let stem = path.file_stem().unwrap_or_default();
-        stem.to_string_lossy().into_owned()
-    })
-}
-
-/// The proxies of the environment. The small names come first, as with curl, which does not read a
-/// large HTTP_PROXY at all: to a program that a web server starts it may be a header of a request.
-/// We are none, so it is read where REQUEST_METHOD does not say otherwise.
-fn proxies() -> Proxies {
-    let get = |names: [&str; 2]| {
-        names
-            .into_iter()
-            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-    };
-    let http = match std::env::var_os("REQUEST_METHOD") {
-        None => get(["http_proxy", "HTTP_PROXY"]),
-        Some(_) => get(["http_proxy", "http_proxy"]),
-    };
-    let https = get(["https_proxy", "HTTPS_PROXY"]);
-    let no = get(["no_proxy", "NO_PROXY"]);
-    Proxies::new(https.as_deref(), http.as_deref(), no.as_deref())
-}
-
 fn test(
     context: &Context,
     inventory: &Inventory,
@@ -156,15 +60,15 @@ fn test(
             hint: Some(format!("there are {}", names.join(", "))),
         });
     }
-    let channels = channels(inventory, path, only)?;
+    let audience = Audience::of(inventory, path, only)?;
     let now = jiff::Timestamp::now();
     let run = format!("test-{}", now.strftime("%Y%m%dT%H%M%SZ"));
-    let alert = notify::test_alert(&fleet_name(inventory, path), &bastion(), &run, now);
+    let alert = notify::test_alert(&audience.fleet, &bastion(), &run, now);
     // A test that did not arrive is not sent later: nobody would expect it any more.
     let mut outbox: Vec<OutboxEntry> = Vec::new();
-    let deliveries = deliver(inventory, Some(&alert), &channels, &mut outbox, limit)?;
+    let deliveries = audience.deliver(Some(&alert), &mut outbox, limit)?;
     let mut text = String::new();
-    for (channel, delivery) in channels.iter().zip(&deliveries) {
+    for (channel, delivery) in audience.channels.iter().zip(&deliveries) {
         let spec = channel.spec();
         let head = format!("{} ({}, {})", spec.name, spec.target.id(), channel.place());
         let said = said(delivery);

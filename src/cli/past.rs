@@ -3,19 +3,26 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::args::{CheckArgs, Format};
+use super::audience::{Audience, KeptOutbox};
 use super::context::Context;
 use super::error::CliError;
 use super::machine;
 use super::silence;
 use crate::diagnose::{self, Patience};
-use crate::model::{Host, HostReport, Memory, Report, Severity, Silence, TroubleKey};
-use crate::report::{render_changes, render_changes_json};
+use crate::model::{
+    Change, Host, HostReport, Memory, OutboxEntry, Report, Severity, Sightings, Silence, TroubleKey,
+};
+use crate::report::{self, render_changes, render_changes_json};
 use crate::store::{CheckLock, History, Keep, KeptSilence, LockFault, OpenFinding, RunRecord};
+
+/// How long channels may take in all, and how much of a deadline is theirs at least.
+const DELIVERY: Duration = Duration::from_secs(30);
+pub(super) const RESERVE: Duration = Duration::from_secs(5);
 
 /// How far back restarts are counted.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -29,6 +36,7 @@ pub(super) struct Past<'a> {
     /// What the operator was told; only for a run that tells what changed.
     memory: Option<Memory>,
     silences: Vec<KeptSilence>,
+    audience: Option<Audience>,
 }
 
 /// Sees to it that one run that tells what changed is at work at a time. A run by hand takes no lock: it
@@ -65,7 +73,13 @@ pub(super) fn jitter(most: Option<Duration>) {
 
 impl<'a> Past<'a> {
     /// Reads what there is. Where there is nothing yet, or nothing to be had, the check goes on.
-    pub(super) fn recall(context: &'a Context, inventory: &Path, on_change: bool) -> Self {
+    /// With an audience it is a run that tells what changed.
+    pub(super) fn recall(
+        context: &'a Context,
+        inventory: &Path,
+        audience: Option<Audience>,
+    ) -> Self {
+        let on_change = audience.is_some();
         let mut past = Self {
             context,
             inventory: inventory.to_owned(),
@@ -73,6 +87,7 @@ impl<'a> Past<'a> {
             open: BTreeMap::new(),
             memory: None,
             silences: Vec::new(),
+            audience,
         };
         let read = || -> Result<_, String> {
             let dir = context.kept_in().ok_or("HOME is not set")?;
@@ -143,81 +158,137 @@ impl<'a> Past<'a> {
         }
     }
 
-    /// Keeps a run. One that tells what changed tells it here, before it is kept: what is told twice
-    /// after a crash is better than what is not told at all. `print_all` prints the whole report, where
-    /// nobody knows what was told before.
+    /// Keeps a run, and tells what changed where that is wanted: here before it is kept, since what is told twice after
+    /// a crash is better than what is not told at all, and to the channels after it, with what is kept of them in
+    /// the same transaction. `print_all` prints the whole report, where nobody knows what was told before.
     pub(super) fn tell_and_keep(
         mut self,
         report: &Report,
         args: &CheckArgs,
+        until: Option<Instant>,
         print_all: impl FnOnce() -> Result<(), CliError>,
     ) -> Result<(), CliError> {
         let sightings = diagnose::sightings(report);
-        let silences: Vec<Silence> = self
-            .silences
-            .iter()
-            .map(|kept| kept.silence.clone())
-            .collect();
-        let (next, printed) = match &self.memory {
-            None => {
+        let step = self.step(&sightings, args);
+        let printed = match &step {
+            Some((_, changes)) if self.memory.is_some() => self.print(changes, report),
+            _ => {
                 let printed = print_all();
                 // On stderr, so that it stands beside every format and spoils none.
                 for line in self.silenced(report).lines() {
                     self.context.note(line);
                 }
-                (None, printed)
-            }
-            Some(memory) => {
-                let patience = Patience {
-                    confirm: args.watch.confirm,
-                    remind: args.watch.remind.0,
-                    // A host that is not seen is told of, whatever severity is asked for.
-                    least: args.fail_on.least().min(Severity::Unknown),
-                };
-                let (next, changes) = diagnose::step(memory, &sightings, &patience, &silences);
-                let printed = match self.context.format {
-                    _ if changes.is_empty() => Ok(String::new()),
-                    Format::Table => Ok(render_changes(&changes, report, self.context.view)),
-                    Format::Json | Format::Ndjson => render_changes_json(&changes, report)
-                        .map_err(|error| CliError::Machine(format!("as JSON: {error}"))),
-                };
-                let printed = printed.and_then(|text| self.context.print(&text));
-                (Some(next), printed)
+                printed
             }
         };
-        // Who reads stdout may have gone away; then it was not told, and will be.
-        let keeps_memory = printed.is_ok();
-        let memory = match (&self.memory, &next) {
-            (Some(before), Some(after)) if keeps_memory => Some((before, after)),
+        let audience = self.audience.take();
+        let news = step.as_ref().map_or_else(Vec::new, |(next, changes)| {
+            report::news(changes, report, next)
+        });
+        let messages = |run: String| {
+            let audience = audience.as_ref();
+            audience.map_or_else(Vec::new, |all| all.messages(report, run, news.clone()))
+        };
+        let has_messages = !messages(String::new()).is_empty();
+        // Who reads stdout may have gone away; then it was not told, and will be, unless others were told.
+        let keeps_memory = printed.is_ok() || has_messages;
+        let memory = match (&self.memory, &step) {
+            (Some(before), Some((after, _))) if keeps_memory => Some((before, after)),
             _ => None,
         };
-        let readings = diagnose::readings(report);
-        let fingerprints = diagnose::fingerprints(report);
         let record = RunRecord {
             inventory: &self.inventory,
             report,
             sightings: &sightings,
-            readings: &readings,
-            fingerprints: &fingerprints,
+            readings: &diagnose::readings(report),
+            fingerprints: &diagnose::fingerprints(report),
             memory,
+            messages: &|run| messages(run.to_string()),
         };
-        if let Some(history) = &mut self.history {
-            match history.record(&record) {
-                Ok(recorded) => {
-                    if let Some(after) = recorded.after {
-                        self.context.note(&format!(
-                            "the clock was set back: the run before this one began at {after}; what lasted is counted from now"
-                        ));
-                    }
-                    if let Err(why) = history.prune_a_little(Keep::default(), report.started_at) {
-                        tracing::debug!(%why, "the history was not tidied");
-                    }
-                }
-                Err(why) => self
-                    .context
-                    .note(&format!("this run is not kept in the history: {why}")),
-            }
+        let kept = self
+            .history
+            .as_mut()
+            .is_some_and(|history| keep(self.context, history, &record));
+        if let Some(audience) = &audience {
+            let unkept = || messages(report.started_at.to_string());
+            self.send(audience, kept, unkept, until);
         }
         printed
+    }
+
+    /// What changed since the operator was told. Without memory everything did.
+    fn step(&self, sightings: &Sightings, args: &CheckArgs) -> Option<(Memory, Vec<Change>)> {
+        self.audience.as_ref()?;
+        let silences: Vec<Silence> = self
+            .silences
+            .iter()
+            .map(|kept| kept.silence.clone())
+            .collect();
+        let patience = Patience {
+            // Who remembers nothing would confirm nothing.
+            confirm: match &self.memory {
+                Some(_) => args.watch.confirm,
+                None => 1,
+            },
+            remind: args.watch.remind.0,
+            // A host that is not seen is told of, whatever severity is asked for.
+            least: args.fail_on.least().min(Severity::Unknown),
+        };
+        let nothing = Memory::default();
+        let memory = self.memory.as_ref().unwrap_or(&nothing);
+        Some(diagnose::step(memory, sightings, &patience, &silences))
+    }
+
+    fn print(&self, changes: &[Change], report: &Report) -> Result<(), CliError> {
+        let text = match self.context.format {
+            _ if changes.is_empty() => String::new(),
+            Format::Table => render_changes(changes, report, self.context.view),
+            Format::Json | Format::Ndjson => render_changes_json(changes, report)
+                .map_err(|error| CliError::Machine(format!("as JSON: {error}")))?,
+        };
+        self.context.print(&text)
+    }
+
+    /// Sends what waits. What could not be kept is sent all the same.
+    fn send(
+        &mut self,
+        audience: &Audience,
+        kept: bool,
+        unkept: impl FnOnce() -> Vec<OutboxEntry>,
+        until: Option<Instant>,
+    ) {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let limit = left.map_or(DELIVERY, |left| left.clamp(RESERVE, DELIVERY));
+        match (&mut self.history, kept) {
+            (Some(history), true) => {
+                let mut outbox = KeptOutbox {
+                    history,
+                    inventory: &self.inventory,
+                };
+                audience.send(self.context, &mut outbox, limit);
+            }
+            _ => audience.send(self.context, &mut unkept(), limit),
+        }
+    }
+}
+
+/// Keeps a run in the history, and says whether that went well.
+fn keep(context: &Context, history: &mut History, record: &RunRecord<'_>) -> bool {
+    match history.record(record) {
+        Ok(recorded) => {
+            if let Some(after) = recorded.after {
+                context.note(&format!(
+                    "the clock was set back: the run before this one began at {after}; what lasted is counted from now"
+                ));
+            }
+            if let Err(why) = history.prune_a_little(Keep::default(), record.report.started_at) {
+                tracing::debug!(%why, "the history was not tidied");
+            }
+            true
+        }
+        Err(why) => {
+            context.note(&format!("this run is not kept in the history: {why}"));
+            false
+        }
     }
 }

@@ -25,8 +25,10 @@ pub enum AlertKind {
     Test,
     /// It was not there before.
     New,
-    /// It was there, and is more severe now, or on more hosts.
+    /// It was there, and is more severe now.
     Worsened,
+    /// It comes and goes. Nothing more is told of it until that has ended.
+    Flapping,
     /// Hosts cannot be looked at any more. What was wrong there counts as still wrong.
     NotObserved,
     /// It is still there, and was told some time ago.
@@ -37,10 +39,11 @@ pub enum AlertKind {
 
 impl AlertKind {
     /// Every kind, the news before what is known.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Test,
         Self::New,
         Self::Worsened,
+        Self::Flapping,
         Self::NotObserved,
         Self::Reminder,
         Self::Recovered,
@@ -52,6 +55,7 @@ impl AlertKind {
             Self::Test => "test",
             Self::New => "new",
             Self::Worsened => "worsened",
+            Self::Flapping => "flapping",
             Self::NotObserved => "not-observed",
             Self::Reminder => "reminder",
             Self::Recovered => "recovered",
@@ -67,8 +71,7 @@ impl AlertKind {
 /// One trouble, on all hosts that have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
-    /// The same from the incident's beginning to its end, so that a receiver can put its messages
-    /// together.
+    /// Of one class in one fleet always the same, so that a receiver can put the messages of an incident together.
     pub id: String,
     /// Why it is told now.
     pub kind: AlertKind,
@@ -80,9 +83,7 @@ pub struct Incident {
     pub was: Option<Severity>,
     /// The hosts that it is told of, by name.
     pub hosts: Vec<String>,
-    /// Those of them that have joined since it was told last.
-    pub joined: Vec<String>,
-    /// Where it is over on some hosts: those that still have it.
+    /// Other hosts that have it still, and are known to.
     pub remaining: Vec<String>,
     /// What it is about, e.g. `openclaw-gateway.service (system)`; may be empty.
     pub subject: String,
@@ -118,7 +119,6 @@ impl Incident {
             severity,
             was: None,
             hosts,
-            joined: Vec::new(),
             remaining: Vec::new(),
             subject: String::new(),
             title: String::new(),

@@ -257,11 +257,7 @@ impl AlertFilter {
         }
         let mut incident = incident.clone();
         if let Some((_, names)) = &self.hosts {
-            for hosts in [
-                &mut incident.hosts,
-                &mut incident.joined,
-                &mut incident.remaining,
-            ] {
+            for hosts in [&mut incident.hosts, &mut incident.remaining] {
                 hosts.retain(|host| names.contains(host));
             }
             if incident.hosts.is_empty() {

@@ -13,6 +13,7 @@ mod http;
 mod memory;
 pub mod nodeset;
 mod observed;
+mod outbox;
 mod outcome;
 mod remedy;
 mod report;
@@ -49,6 +50,7 @@ pub use memory::{
 };
 pub use nodeset::{NodeSetError, natural_cmp};
 pub use observed::Observed;
+pub use outbox::OutboxEntry;
 pub use outcome::{HostError, HostObservation, HostOutcome, Stage, StageTimes};
 pub use remedy::{Act, EndedProcess, Remedy, Splice};
 pub use report::{FleetFinding, HostReport, Report, Summary, Verdict};

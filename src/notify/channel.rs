@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use super::formats::{self, dingtalk, email, feishu, telegram};
 use super::http::{Post, post};
 use super::net::Trust;
-use super::outbox::{OutboxEntry, Outcome};
+use super::outbox::Outcome;
 use super::sign;
 use super::{Bearings, command, smtp};
+use crate::model::OutboxEntry;
 use crate::model::{Address, ChannelSpec, Secret, SecretSource, Secrets, Target, WebAddress};
 
 /// Parts of secrets that are shorter than this are words of the language, too.

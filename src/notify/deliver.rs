@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::channel::Channel;
-use super::outbox::{MAX_AGE, Next, Outbox, OutboxEntry, Outcome, Rate, until};
+use super::outbox::{MAX_AGE, Next, Outbox, Outcome, Rate, after, until};
 use super::{Proxies, formats, sign};
-use crate::model::{Alert, ChannelSpec};
+use crate::model::{Alert, ChannelSpec, OutboxEntry};
 
 /// With less time than this left nothing is begun: what cannot end in time would only look like a
 /// receiver that fails.
@@ -270,7 +270,7 @@ impl Courier<'_, '_> {
                 ?outcome,
                 "an alert was sent"
             );
-            match entry.after(&outcome, now, chance()) {
+            match after(entry, &outcome, now, chance()) {
                 Next::Done => {
                     self.delivery.delivered += 1;
                     if let Outcome::Delivered { note: Some(note) } = outcome {

@@ -19,7 +19,7 @@ pub use channel::{Channel, ChannelFault};
 pub use deliver::{Bearings, Delivery, deliver, entries};
 pub use formats::webhook::alert_schema;
 pub use http::Proxies;
-pub use outbox::{MAX_AGE, Next, Outbox, OutboxEntry, Outcome, Rate};
+pub use outbox::{MAX_AGE, Next, Outbox, Outcome, Rate};
 
 use jiff::Timestamp;
 

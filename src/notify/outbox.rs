@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+
+use crate::model::OutboxEntry;
 
 /// The pause after the first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -18,32 +19,6 @@ pub const MAX_AGE: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// The longest error that is kept, in characters.
 const LONGEST_ERROR: usize = 300;
-
-/// A message on its way to one channel. It holds what is sent as it was rendered: no address, no
-/// token and no signature, which are put to it when it is sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutboxEntry {
-    /// Names the message to its receiver, who may get it twice: a crash after the sending and
-    /// before the bookkeeping sends it again, under the same id.
-    pub id: String,
-    /// The channel's name in the inventory.
-    pub channel: String,
-    /// The kind of channel that it was rendered for.
-    pub format: String,
-    /// The rendered body.
-    pub payload: String,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// When it may be tried again.
-    pub next_at: Timestamp,
-    /// Whether it was the receiver who asked to wait until then.
-    #[serde(default)]
-    pub asked: bool,
-    /// When it was made.
-    pub first_at: Timestamp,
-    /// Why the last try failed.
-    pub last_error: Option<String>,
-}
 
 /// What one try came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,30 +73,33 @@ pub enum Next {
     GiveUp(String),
 }
 
-impl OutboxEntry {
-    /// Says what follows from a try, and notes it in the entry. `chance` is a number from 0 to 1
-    /// that nobody foresees, so that many bastions do not come back in the same second.
-    pub fn after(&mut self, outcome: &Outcome, now: Timestamp, chance: f64) -> Next {
-        self.attempts = self.attempts.saturating_add(1);
-        let (why, wait) = match outcome {
-            Outcome::Delivered { .. } => return Next::Done,
-            Outcome::Refused { why, helps } => return Next::GiveUp(format!("{why}; {helps}")),
-            Outcome::Later { why, wait } => (why, *wait),
-        };
-        self.last_error = Some(crate::model::shorten(why, LONGEST_ERROR).into_owned());
-        let ours = pause(self.attempts, chance);
-        self.asked = wait.is_some_and(|wait| wait > ours);
-        let next = later(now, wait.unwrap_or_default().max(ours));
-        if next > later(self.first_at, MAX_AGE) {
-            return Next::GiveUp(format!(
-                "{why}; it is {} h old and was tried {} times: look at the receiver",
-                hours(self.first_at, now),
-                self.attempts
-            ));
-        }
-        self.next_at = next;
-        Next::RetryAt(next)
+/// Says what follows from a try, and notes it in the entry. `chance` is a number from 0 to 1 that nobody
+/// foresees, so that many bastions do not come back in the same second.
+pub(super) fn after(
+    entry: &mut OutboxEntry,
+    outcome: &Outcome,
+    now: Timestamp,
+    chance: f64,
+) -> Next {
+    entry.attempts = entry.attempts.saturating_add(1);
+    let (why, wait) = match outcome {
+        Outcome::Delivered { .. } => return Next::Done,
+        Outcome::Refused { why, helps } => return Next::GiveUp(format!("{why}; {helps}")),
+        Outcome::Later { why, wait } => (why, *wait),
+    };
+    entry.last_error = Some(crate::model::shorten(why, LONGEST_ERROR).into_owned());
+    let ours = pause(entry.attempts, chance);
+    entry.asked = wait.is_some_and(|wait| wait > ours);
+    let next = later(now, wait.unwrap_or_default().max(ours));
+    if next > later(entry.first_at, MAX_AGE) {
+        return Next::GiveUp(format!(
+            "{why}; it is {} h old and was tried {} times: look at the receiver",
+            hours(entry.first_at, now),
+            entry.attempts
+        ));
     }
+    entry.next_at = next;
+    Next::RetryAt(next)
 }
 
 /// The pause after so many tries: it doubles, and half of it is by chance.
@@ -298,11 +276,11 @@ mod tests {
         ];
         for (outcome, wanted) in table {
             let mut entry = entry();
-            assert_eq!(entry.after(&outcome, at(0), 1.0), wanted);
+            assert_eq!(after(&mut entry, &outcome, at(0), 1.0), wanted);
             assert_eq!(entry.attempts, 1);
         }
         let mut entry = entry();
-        let next = entry.after(&wait(4 * 24 * 3600), at(0), 1.0);
+        let next = after(&mut entry, &wait(4 * 24 * 3600), at(0), 1.0);
         assert!(matches!(next, Next::GiveUp(why) if why.contains("look at the receiver")));
     }
 
@@ -310,7 +288,7 @@ mod tests {
     fn a_receiver_that_stays_down_is_given_up_after_three_days() {
         let mut entry = entry();
         let (mut now, mut tries) = (at(0), 0);
-        while let Next::RetryAt(next) = entry.after(&Outcome::later("refused"), now, 0.5) {
+        while let Next::RetryAt(next) = after(&mut entry, &Outcome::later("refused"), now, 0.5) {
             assert!(next > now);
             now = next;
             tries += 1;
@@ -340,7 +318,7 @@ mod tests {
         ) {
             let mut entry = OutboxEntry { attempts, ..entry() };
             let outcome = Outcome::Later { why: "x".into(), wait: wait.map(Duration::from_secs) };
-            match entry.after(&outcome, at(age), chance) {
+            match after(&mut entry, &outcome, at(age), chance) {
                 Next::RetryAt(next) => {
                     prop_assert!(next > at(age));
                     prop_assert!(next <= later(entry.first_at, MAX_AGE));

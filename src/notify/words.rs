@@ -111,6 +111,7 @@ pub(super) fn mark(incident: &Incident) -> Cow<'static, str> {
             }
             _ => format!("WORSE {severity}").into(),
         },
+        AlertKind::Flapping => format!("FLAPPING {severity}").into(),
         AlertKind::NotObserved => "NOT OBSERVED".into(),
         AlertKind::Reminder => format!("STILL {severity}").into(),
         AlertKind::Recovered if incident.remaining.is_empty() => "RECOVERED".into(),
@@ -207,7 +208,6 @@ fn when(incident: &Incident, now: Timestamp) -> Option<String> {
 struct Named<'a> {
     incident: &'a Incident,
     hosts: String,
-    joined: String,
     remaining: String,
 }
 
@@ -216,7 +216,6 @@ impl<'a> Named<'a> {
         Self {
             incident,
             hosts: named(&incident.hosts),
-            joined: named(&incident.joined),
             remaining: named(&incident.remaining),
         }
     }
@@ -259,9 +258,6 @@ fn piece(
     text.plain(&incident.title);
     if !incident.subject.is_empty() {
         text.line(&format!("about {}", code(&incident.subject)));
-    }
-    if !incident.joined.is_empty() {
-        text.line(&format!("joined: {}", code(&told.joined)));
     }
     if !incident.remaining.is_empty() {
         text.line(&format!("still so on {}", code(&told.remaining)));

@@ -2,7 +2,7 @@
 //! folded, and what shows it.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -72,7 +72,40 @@ pub(super) fn shown<'a>(changes: &'a [Change], report: &Report) -> Vec<(&'a Chan
         .collect()
 }
 
-/// What is told in one line: hosts of which all of it is the same stand together.
+/// Lines of evidence of several hosts: each once, with the hosts that it is about.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    lines: Vec<(String, BTreeSet<String>)>,
+    places: HashMap<String, usize>,
+}
+
+impl Lines {
+    pub(super) fn add(&mut self, host: &str, lines: &[String]) {
+        for line in lines {
+            let next = self.lines.len();
+            let place = *self.places.entry(line.clone()).or_insert(next);
+            match self.lines.get_mut(place) {
+                Some((_, hosts)) => {
+                    hosts.insert(host.to_owned());
+                }
+                None => self
+                    .lines
+                    .push((line.clone(), BTreeSet::from([host.to_owned()]))),
+            }
+        }
+    }
+
+    /// Returns them; what is not about all of so many hosts begins with those that it is about.
+    pub(super) fn told(&self, hosts: usize) -> Vec<String> {
+        let told = |(line, of): &(String, BTreeSet<String>)| match of.len() {
+            all if all == hosts => line.clone(),
+            _ => format!("{}: {line}", nodeset::fold(of)),
+        };
+        self.lines.iter().map(told).collect()
+    }
+}
+
+/// What is told in one paragraph: hosts of which it is the same, but for what shows it, stand together.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Piece {
     kind: ChangeKind,
@@ -84,12 +117,14 @@ struct Piece {
     subject: String,
     was: Option<Severity>,
     times: Option<u32>,
-    shown: Shown,
+    title: Cow<'static, str>,
+    help: Option<words::Help>,
 }
 
 /// The hosts of a piece of news, and its times: the first `since`, the last `until`.
 struct Whose<'a> {
     hosts: Vec<&'a str>,
+    lines: Lines,
     since: Timestamp,
     until: Option<Timestamp>,
 }
@@ -109,14 +144,17 @@ pub fn render_changes(changes: &[Change], report: &Report, view: View) -> String
             subject: change.key.subject.clone(),
             was: change.was,
             times: change.times,
-            shown,
+            title: shown.title,
+            help: shown.help,
         };
         let whose = pieces.entry(piece).or_insert(Whose {
             hosts: Vec::new(),
+            lines: Lines::default(),
             since: change.since,
             until: change.until,
         });
         whose.hosts.push(&change.key.host);
+        whose.lines.add(&change.key.host, &shown.evidence);
         whose.since = whose.since.min(change.since);
         whose.until = whose.until.max(change.until);
     }
@@ -176,18 +214,19 @@ fn told(out: &mut String, piece: &Piece, whose: &Whose<'_>, report: &Report, vie
             _ => view.style.severity(severity, &sanitize(&piece.class)),
         },
         view.style.strong(&sanitize(&names)),
-        view.style.dim(&piece.shown.title)
+        view.style.dim(&piece.title)
     );
     let _ = writeln!(out, "  {}", times(piece, whose, report));
     let most = if view.verbose { usize::MAX } else { LINES };
-    for line in piece.shown.evidence.iter().take(most) {
+    let lines = whose.lines.told(hosts.len());
+    for line in lines.iter().take(most) {
         let _ = writeln!(out, "  - {}", shorten(&sanitize(line), LONGEST_LINE));
     }
-    let more = piece.shown.evidence.len().saturating_sub(most);
+    let more = lines.len().saturating_sub(most);
     if more > 0 {
         let _ = writeln!(out, "  - and {} (-v shows all)", count(more, "more line"));
     }
-    if let Some(help) = &piece.shown.help {
+    if let Some(help) = &piece.help {
         let line = format!("do: {}", sanitize(&help.for_hosts(&all)));
         let _ = writeln!(out, "  {}", view.style.strong(&line));
     }
@@ -222,4 +261,19 @@ fn times(piece: &Piece, whose: &Whose<'_>, report: &Report) -> String {
         );
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stands_once_with_whom_it_is_about() {
+        let mut lines = Lines::default();
+        let of = |text: &[&str]| text.iter().map(ToString::to_string).collect::<Vec<_>>();
+        lines.add("VM2", &of(&["it is up", "pid 7"]));
+        lines.add("VM1", &of(&["it is up", "pid 9"]));
+        lines.add("VM3", &of(&["it is up", "pid 7"]));
+        assert_eq!(lines.told(3), ["it is up", "VM[2-3]: pid 7", "VM1: pid 9"]);
+    }
 }

@@ -16,6 +16,7 @@ mod json;
 mod junit;
 mod markdown;
 mod nagios;
+mod news;
 mod plan_view;
 mod progress;
 mod prometheus;
@@ -44,6 +45,7 @@ pub use json::{
 pub use junit::render_junit;
 pub use markdown::render_markdown;
 pub use nagios::{NagiosState, render_nagios, render_nagios_fault};
+pub use news::news;
 pub use plan_view::{
     PlanGroup, PlanReport, groups as plan_groups, render_group, render_group_details, render_plan,
     render_plan_head,

@@ -252,7 +252,6 @@ fn incidents() -> impl Strategy<Value = Vec<Incident>> {
         let hosts = (0..hosts).map(name).collect();
         let mut incident = Incident::new(AlertKind::ALL[kind], class.id(), class.severity(), hosts);
         incident.was = Some(Severity::Info);
-        incident.joined = incident.hosts.clone();
         incident.title = subject.clone();
         incident.evidence = evidence;
         incident.subject = subject;

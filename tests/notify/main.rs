@@ -27,11 +27,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clawfleet::model::OutboxEntry;
 use clawfleet::model::{
     Address, Alert, AlertCounts, AlertFilter, AlertKind, ChannelSpec, Class, Incident, Secret,
     SecretSource, Secrets, Severity, Target,
 };
-use clawfleet::notify::{Bearings, Channel, Delivery, OutboxEntry, Proxies, deliver};
+use clawfleet::notify::{Bearings, Channel, Delivery, Proxies, deliver};
 use tokio::time::Instant;
 
 /// Where a test's secrets come from.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use clawfleet::model::OutboxEntry;
 use clawfleet::model::{Alert, AlertFilter, ChannelSpec, Severity, Target};
-use clawfleet::notify::{Bearings, Channel, Delivery, Outbox, OutboxEntry, Proxies, deliver};
+use clawfleet::notify::{Bearings, Channel, Delivery, Outbox, Proxies, deliver};
 use tokio::time::Instant;
 
 use crate::receiver::{Receiver, answer};

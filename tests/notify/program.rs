@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clawfleet::model::OutboxEntry;
 use clawfleet::model::{ChannelSpec, Target};
-use clawfleet::notify::{Bearings, Channel, OutboxEntry, Proxies, deliver};
+use clawfleet::notify::{Bearings, Channel, Proxies, deliver};
 
 use crate::{Sent, alert, send, spec};
 

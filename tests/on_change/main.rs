@@ -12,6 +12,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -37,6 +37,8 @@ pub(crate) struct Lab {
     hosts: Vec<(String, String)>,
     /// The text of the inventory's `defaults`, after those that every test needs.
     pub(crate) defaults: String,
+    /// More sections of the inventory.
+    pub(crate) sections: String,
 }
 
 /// A server of the lab.
@@ -91,6 +93,7 @@ impl Lab {
             reserved: Vec::new(),
             hosts: Vec::new(),
             defaults: String::new(),
+            sections: String::new(),
         };
         let key = fake::new_key();
         lab.authorize(key.public_key().clone());
@@ -288,6 +291,7 @@ impl Lab {
         for (name, entry) in &self.hosts {
             writeln!(text, "  {name}: {entry}").unwrap();
         }
+        text += &self.sections;
         let inventory = self.write("inventory.yaml", text);
         let mut command = program::clawfleet(self.home());
         command.arg("-i").arg(inventory).args(args);

@@ -43,9 +43,9 @@ pub(in crate::notify) struct WireAlert<'a> {
 /// One trouble, on all hosts that have it.
 #[derive(Debug, Serialize, JsonSchema)]
 struct WireIncident<'a> {
-    /// The same from the incident's beginning to its end.
+    /// Of one class in one fleet always the same.
     id: &'a str,
-    /// `new`, `worsened`, `not-observed`, `reminder`, `recovered` or `test`.
+    /// `new`, `worsened`, `flapping`, `not-observed`, `reminder`, `recovered` or `test`.
     kind: &'static str,
     /// The class's id, or `custom/NAME`.
     class: &'a str,
@@ -60,9 +60,7 @@ struct WireIncident<'a> {
     host_count: usize,
     /// How many of them `hosts` leaves out, for it would be too long.
     hosts_omitted: usize,
-    /// Hosts that joined since it was told last, as a node set; empty where none did.
-    joined: String,
-    /// Where it is over on some hosts: those that still have it, as a node set. Else empty.
+    /// Other hosts that have it still, as a node set; may be empty.
     remaining: String,
     /// What it is about; may be empty.
     subject: &'a str,
@@ -125,7 +123,6 @@ impl<'a> WireIncident<'a> {
             hosts,
             host_count: incident.hosts.len(),
             hosts_omitted,
-            joined: words::hosts_text(&incident.joined, MAX_HOSTS).0,
             remaining: words::hosts_text(&incident.remaining, MAX_HOSTS).0,
             subject: &incident.subject,
             title: &incident.title,

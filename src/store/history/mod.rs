@@ -8,6 +8,7 @@
 //! loses its own transaction and nothing else, and so does a machine that loses its power, which may
 //! lose the last few runs as well. A run is worth less than a disk flush every few seconds.
 
+mod outbox;
 mod place;
 mod prune;
 mod recall;

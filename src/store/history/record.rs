@@ -7,17 +7,17 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use sha2::{Digest as _, Sha256};
 
-use super::{History, HistoryFault, recall};
+use super::{History, HistoryFault, outbox, recall};
 use crate::model::{
-    Fingerprint, HostReport, Looked, Memory, Reading, Report, Sightings, Trouble, TroubleKey,
-    sanitize, shorten,
+    Fingerprint, HostReport, Looked, Memory, OutboxEntry, Reading, Report, Sightings, Trouble,
+    TroubleKey, sanitize, shorten,
 };
 
 /// How long a host's error is kept, in characters.
 const LONGEST_MESSAGE: usize = 300;
 
 /// What a run leaves behind.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct RunRecord<'a> {
     /// The inventory, as an absolute path: names mean nothing without it.
     pub inventory: &'a Path,
@@ -31,6 +31,8 @@ pub struct RunRecord<'a> {
     pub fingerprints: &'a [Fingerprint],
     /// For a run that tells only what changed: what was kept before, and what is kept from now on.
     pub memory: Option<(&'a Memory, &'a Memory)>,
+    /// What is to be sent of it, made when the run has its number.
+    pub messages: &'a dyn Fn(i64) -> Vec<OutboxEntry>,
 }
 
 /// What came of it.
@@ -95,6 +97,7 @@ fn write(change: &Transaction<'_>, record: &RunRecord<'_>) -> rusqlite::Result<R
     if let Some((old, new)) = record.memory {
         memory(change, inventory, old, new)?;
     }
+    outbox::keep(change, inventory, &(record.messages)(run))?;
     Ok(Recorded {
         run,
         after: before

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const VERSION: i64 = STEPS.len() as i64;
 
 /// From each version to the next. A step that was released is never changed.
-const STEPS: [&str; 2] = ["
+const STEPS: [&str; 3] = ["
 CREATE TABLE inventories (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL UNIQUE
@@ -127,6 +127,17 @@ CREATE TABLE silences (
     until_ms INTEGER NOT NULL,
     why TEXT NOT NULL
 );
+",
+    "
+-- Messages that are on their way to a channel, as they are sent, without address and signature.
+CREATE TABLE outbox (
+    inventory INTEGER NOT NULL REFERENCES inventories(id),
+    channel TEXT NOT NULL,
+    message TEXT NOT NULL,
+    first_ms INTEGER NOT NULL,
+    entry TEXT NOT NULL,
+    PRIMARY KEY (inventory, channel, message)
+) WITHOUT ROWID;
 ",
 ];
 

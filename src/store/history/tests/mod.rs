@@ -2,6 +2,7 @@
 
 mod faults;
 mod keeping;
+mod outbox;
 
 use std::collections::BTreeMap;
 
@@ -125,6 +126,7 @@ impl Run {
             readings: &self.readings,
             fingerprints: &self.fingerprints,
             memory,
+            messages: &|_| Vec::new(),
         })
     }
 }
