@@ -789,12 +789,14 @@ fn restarts_are_counted_without_a_journal() {
             elapsed: std::time::Duration::ZERO,
         };
         let mut report = clawfleet::diagnose::judge(&host, observation);
-        clawfleet::diagnose::add_growth(&host, &mut report, &|asked| {
-            assert_eq!(asked, port);
-            vec![40, 41, 0]
-        });
+        let earlier = Told {
+            port,
+            readings: vec![40, 41, 0],
+            last_change: None,
+        };
+        clawfleet::diagnose::add_earlier(&host, &mut report, NOW, &earlier);
         // A second time changes nothing.
-        clawfleet::diagnose::add_growth(&host, &mut report, &|_| vec![40, 41, 0]);
+        clawfleet::diagnose::add_earlier(&host, &mut report, NOW, &earlier);
         report
     };
     let growth = |report: &clawfleet::model::HostReport| {
@@ -807,4 +809,137 @@ fn restarts_are_counted_without_a_journal() {
     assert_eq!(growth(&report(true, limit - 1)), 0);
     // A journal that was read whole is exact.
     assert_eq!(growth(&report(false, limit)), 0);
+}
+
+const NOW: jiff::Timestamp = jiff::Timestamp::constant(1_800_000_000, 0);
+
+/// What earlier runs tell of one gateway: the same number at every hour of the last day, or these ones.
+struct Told {
+    port: u16,
+    readings: Vec<i64>,
+    last_change: Option<jiff::Timestamp>,
+}
+
+fn hours_ago(hours: i64) -> jiff::Timestamp {
+    NOW - jiff::SignedDuration::from_hours(hours)
+}
+
+impl clawfleet::diagnose::Earlier for Told {
+    fn readings(
+        &self,
+        port: u16,
+        kind: clawfleet::model::ReadingKind,
+        since: jiff::Timestamp,
+    ) -> Vec<(jiff::Timestamp, i64)> {
+        assert_eq!(port, self.port);
+        let unlike = self.readings.iter().any(|value| *value > 300);
+        let memory = kind == clawfleet::model::ReadingKind::MemoryMib;
+        if memory != unlike {
+            return Vec::new();
+        }
+        let count = i64::try_from(self.readings.len()).unwrap();
+        let times = (0..count).map(|place| hours_ago(24 * (count - place) / count));
+        let all = times.zip(self.readings.iter().copied());
+        all.filter(|(at, _)| *at >= since).collect()
+    }
+
+    fn last_change(&self, port: u16) -> Option<jiff::Timestamp> {
+        assert_eq!(port, self.port);
+        self.last_change
+    }
+}
+
+/// A healthy gateway whose process has run for so long and takes so much, with what earlier runs tell.
+fn with_history(
+    age_h: u64,
+    mib: u64,
+    told: impl FnOnce(u16) -> Told,
+    set: impl FnOnce(&mut Host),
+) -> Vec<(String, String)> {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/probes");
+    let text = std::fs::read_to_string(format!("{dir}/healthy-real.txt")).unwrap();
+    let mut facts = facts(&text);
+    for process in &mut facts.processes {
+        process.age_s = Some(age_h * 3600);
+        process.memory_kib = Some(mib << 10);
+    }
+    let mut host = host();
+    set(&mut host);
+    let port = facts.gateways.first().unwrap().port;
+    let observation = clawfleet::model::HostObservation {
+        outcome: clawfleet::model::HostOutcome::Observed(Box::new(facts)),
+        stages: clawfleet::model::StageTimes::default(),
+        elapsed: std::time::Duration::ZERO,
+    };
+    let mut report = clawfleet::diagnose::judge(&host, observation);
+    clawfleet::diagnose::add_earlier(&host, &mut report, NOW, &told(port));
+    let found = report.findings.iter();
+    let wanted =
+        found.filter(|finding| ["memory-growth", "expectation-unmet"].contains(&&*finding.id()));
+    wanted
+        .map(|finding| {
+            let words = clawfleet::report::finding_words(finding, &report);
+            (finding.id().into_owned(), words.evidence.join("; "))
+        })
+        .collect()
+}
+
+#[test]
+fn memory_that_is_never_given_back_is_told_of() {
+    let grows = |port| Told {
+        port,
+        readings: vec![400, 430, 460, 560, 700, 800, 850, 900],
+        last_change: None,
+    };
+    let found = with_history(40, 900, grows, |_| {});
+    let words = "its memory went from 460 to 800 MiB within 24 h and was given back at no time; 50 % more are allowed";
+    assert_eq!(found, [("memory-growth".to_owned(), words.to_owned())]);
+    let cases: [(u64, u64, Vec<i64>, u32); 6] = [
+        // Most of it in the first half hour of a process that is new.
+        (12, 900, vec![400, 430, 460, 560, 700, 800, 850, 900], 50),
+        // Given back.
+        (40, 500, vec![400, 430, 460, 560, 700, 800, 850, 900], 50),
+        (40, 900, vec![400, 900, 400, 900, 400, 900, 400, 900], 50),
+        // Still normal.
+        (40, 600, vec![400, 430, 450, 470, 500, 550, 580, 590], 50),
+        (40, 900, vec![400, 430, 460, 560, 700, 800, 850, 900], 0),
+        (40, 900, vec![400, 430, 460, 560, 700, 800, 850, 900], 100),
+    ];
+    for (age_h, mib, readings, percent) in cases {
+        let told = |port| Told {
+            port,
+            readings: readings.clone(),
+            last_change: None,
+        };
+        let found = with_history(age_h, mib, told, |host| {
+            host.thresholds.memory_growth_percent = percent;
+        });
+        assert_eq!(found, [], "{age_h} {mib} {readings:?} {percent}");
+    }
+}
+
+#[test]
+fn a_gateway_of_which_nothing_changes_is_idle_only_where_that_is_not_expected() {
+    let day = std::time::Duration::from_secs(86_400);
+    let still = |last: Option<i64>| {
+        move |port| Told {
+            port,
+            readings: Vec::new(),
+            last_change: last.map(hours_ago),
+        }
+    };
+    let expects = |host: &mut Host| host.expect.change_within = Some(7 * day);
+    let found = with_history(18 * 24, 300, still(Some(20 * 24)), expects);
+    let [(class, words)] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(class, "expectation-unmet");
+    assert!(
+        words.contains("(18 d 0 h)") && words.contains("within 7 d 0 h"),
+        "{words}"
+    );
+    assert_eq!(with_history(18 * 24, 300, still(Some(20 * 24)), |_| {}), []);
+    assert_eq!(with_history(18 * 24, 300, still(Some(3)), expects), []);
+    assert_eq!(with_history(2, 300, still(Some(20 * 24)), expects), []);
+    assert_eq!(with_history(18 * 24, 300, still(None), expects), []);
 }

@@ -13,19 +13,19 @@ use super::context::Context;
 use super::error::CliError;
 use super::machine;
 use super::silence;
-use crate::diagnose::{self, Patience};
+use crate::diagnose::{self, Earlier, Patience};
 use crate::model::{
-    Change, Host, HostReport, Memory, OutboxEntry, Report, Severity, Sightings, Silence, TroubleKey,
+    Change, Host, HostReport, Memory, OutboxEntry, ReadingKind, Report, Severity, Sightings,
+    Silence, TroubleKey,
 };
 use crate::report::{self, render_changes, render_changes_json};
-use crate::store::{CheckLock, History, Keep, KeptSilence, LockFault, OpenFinding, RunRecord};
+use crate::store::{
+    CheckLock, History, HistoryFault, Keep, KeptSilence, LockFault, OpenFinding, RunRecord,
+};
 
 /// How long channels may take in all, and how much of a deadline is theirs at least.
 const DELIVERY: Duration = Duration::from_secs(30);
 pub(super) const RESERVE: Duration = Duration::from_secs(5);
-
-/// How far back restarts are counted.
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// What earlier runs left.
 pub(super) struct Past<'a> {
@@ -68,6 +68,33 @@ pub(super) fn jitter(most: Option<Duration>) {
     if getrandom::fill(&mut random).is_ok() {
         let part = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
         std::thread::sleep(most.mul_f64(part));
+    }
+}
+
+/// What earlier runs read of a host. What cannot be read is not there.
+struct EarlierRuns<'a> {
+    history: &'a History,
+    inventory: &'a Path,
+    host: &'a str,
+}
+
+fn had<T: Default>(read: Result<T, HistoryFault>) -> T {
+    read.unwrap_or_else(|why| {
+        tracing::debug!(%why, "earlier runs cannot be read");
+        T::default()
+    })
+}
+
+impl Earlier for EarlierRuns<'_> {
+    fn readings(&self, port: u16, kind: ReadingKind, since: Timestamp) -> Vec<(Timestamp, i64)> {
+        let whose = (self.host, port);
+        had(self
+            .history
+            .readings_since(self.inventory, whose, kind, since))
+    }
+
+    fn last_change(&self, port: u16) -> Option<Timestamp> {
+        had(self.history.last_change(self.inventory, self.host, port))
     }
 }
 
@@ -130,14 +157,12 @@ impl<'a> Past<'a> {
         let Some(history) = &self.history else {
             return;
         };
-        let since = now.checked_sub(DAY).unwrap_or(now);
-        diagnose::add_growth(host, report, &|port| {
-            let counts = history.restart_counts(&self.inventory, &host.name, port, since);
-            counts.unwrap_or_else(|why| {
-                tracing::debug!(%why, "earlier restarts cannot be read");
-                Vec::new()
-            })
-        });
+        let earlier = EarlierRuns {
+            history,
+            inventory: &self.inventory,
+            host: &host.name,
+        };
+        diagnose::add_earlier(host, report, now, &earlier);
         for finding in &mut report.findings {
             let known = self.open.get(&TroubleKey::of(&report.name, finding));
             // A clock that was set back makes nothing begin in the future.

@@ -259,6 +259,13 @@ fn text(class: Class) -> Text {
             "See what takes the space.",
             "",
         ),
+        Class::MemoryGrowth => (
+            "the gateway takes more and more memory",
+            "It will be killed for it some day, by the kernel or by its unit's limit, and everything that it does then is lost.",
+            "Told from what earlier runs read, of one process that has run for 12.5 hours at least: the least that it had in the last quarter of the last day is more than the most that it had in the first quarter, by the inventory's share and by 100 MiB. Its first half hour does not count. A process that gives memory back between is not told of.",
+            "See what it does (sessions, channels, plugins); restart it at a time of your choosing.",
+            "Needs a history: runs at least every hour or so.",
+        ),
         Class::Custom => (
             "one of the operator's own checks",
             "`checks` in the inventory or a folder of checks says what it is.",

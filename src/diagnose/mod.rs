@@ -8,10 +8,11 @@ mod catalogue;
 mod changes;
 mod custom;
 mod drift;
+mod earlier;
 mod expect;
 mod exposure;
 mod fleet;
-mod growth;
+
 mod health;
 mod lasting;
 mod machine;
@@ -25,8 +26,8 @@ mod signs;
 pub use catalogue::{Explanation, explain};
 pub use changes::{Patience, step};
 pub use drift::compare;
+pub use earlier::{Earlier, add_earlier};
 pub use fleet::judge;
-pub use growth::add_growth;
 pub use health::{UnitHealth, unit_health};
 pub use sightings::{fingerprints, readings, sightings};
 

@@ -89,6 +89,9 @@ pub fn readings(report: &Report) -> Vec<Reading> {
             add(port, ReadingKind::Failed1h, failed.map(i64::from));
             let latency = gateway.http.answer().map(|answer| answer.latency_ms);
             add(port, ReadingKind::LatencyMs, latency.map(i64::from));
+            let memory = gateway.memory_kib(facts);
+            let memory = memory.and_then(|kib| i64::try_from(kib >> 10).ok());
+            add(port, ReadingKind::MemoryMib, memory);
         }
     }
     all

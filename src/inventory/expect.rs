@@ -55,6 +55,10 @@ impl Resolver<'_> {
                 Some(SettingValue::Texts(names)) => names.clone(),
                 _ => Vec::new(),
             },
+            change_within: match values.find("expect.change_within") {
+                Some(SettingValue::Time(time)) => Some(*time),
+                _ => None,
+            },
             version: Vec::new(),
         };
         let Some(version) = values.find("expect.version").map(ToString::to_string) else {

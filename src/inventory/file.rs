@@ -101,6 +101,7 @@ pub(super) struct RawExpect {
     pub(super) version: Option<Spanned<String>>,
     pub(super) model: Option<Spanned<String>>,
     pub(super) channels: Option<Spanned<OneOrMany>>,
+    pub(super) change_within: Option<Spanned<Span>>,
 }
 
 /// One of the operator's own checks: an entry of `checks`, or a file of `checks.d`.
@@ -173,6 +174,7 @@ pub(super) struct RawThresholds {
     pub(super) startup_grace: Option<Spanned<Span>>,
     pub(super) clock_skew: Option<Spanned<Span>>,
     pub(super) disk_free_percent: Option<Spanned<Percent>>,
+    pub(super) memory_growth_percent: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]

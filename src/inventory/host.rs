@@ -54,6 +54,7 @@ impl Resolver<'_> {
                 startup_grace: values.time("thresholds.startup_grace"),
                 clock_skew: values.time("thresholds.clock_skew"),
                 disk_free_percent: values.number("thresholds.disk_free_percent"),
+                memory_growth_percent: values.number("thresholds.memory_growth_percent"),
             },
             timeouts: Timeouts {
                 dns: values.time("timeouts.dns"),

@@ -138,6 +138,7 @@ pub(super) fn settings_of(scope: &RawScope) -> Vec<Setting> {
     list.text("expect.version", expect.version.as_ref());
     list.text("expect.model", expect.model.as_ref());
     list.texts("expect.channels", expect.channels.as_ref());
+    list.time("expect.change_within", expect.change_within.as_ref());
     let thresholds = &scope.thresholds;
     list.number(
         "thresholds.restarts_per_day",
@@ -156,6 +157,10 @@ pub(super) fn settings_of(scope: &RawScope) -> Vec<Setting> {
     list.number(
         "thresholds.disk_free_percent",
         thresholds.disk_free_percent.as_ref(),
+    );
+    list.number(
+        "thresholds.memory_growth_percent",
+        thresholds.memory_growth_percent.as_ref(),
     );
     let timeouts = &scope.timeouts;
     list.time("timeouts.dns", timeouts.dns.as_ref());
@@ -283,6 +288,7 @@ pub(super) fn built_in() -> Vec<Setting> {
         ("thresholds.startup_grace", seconds(180)),
         ("thresholds.clock_skew", seconds(30)),
         ("thresholds.disk_free_percent", SettingValue::Number(5)),
+        ("thresholds.memory_growth_percent", SettingValue::Number(50)),
         ("timeouts.dns", seconds(5)),
         ("timeouts.tcp", seconds(5)),
         ("timeouts.kex", seconds(10)),

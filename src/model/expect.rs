@@ -1,6 +1,7 @@
 //! What an inventory expects of a host.
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 use super::Comparison;
 
@@ -13,6 +14,8 @@ pub struct Expect {
     pub model: Option<String>,
     /// Channels that are to be configured and on.
     pub channels: Vec<String>,
+    /// Within what time something of a gateway changes: one that is idle for longer is told of.
+    pub change_within: Option<Duration>,
 }
 
 /// Compares two versions number by number, as far as the wanted one is written: 2026.5.3 and a

@@ -1,5 +1,6 @@
 //! What one probe saw on one host, before anybody judges it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{HttpFacts, Observed};
@@ -85,6 +86,16 @@ impl Gateway {
             .filter_map(|listener| listener.pids.known())
             .flatten()
             .filter_map(|pid| facts.process(*pid))
+    }
+
+    /// Returns what the processes that hold its port have in memory, in KiB; none where that is not known of each.
+    pub fn memory_kib(&self, facts: &Facts) -> Option<u64> {
+        let holders: BTreeMap<u32, &Process> = self
+            .holders(facts)
+            .map(|process| (process.pid, process))
+            .collect();
+        let known: Option<Vec<u64>> = holders.values().map(|process| process.memory_kib).collect();
+        Some(known.filter(|all| !all.is_empty())?.iter().sum())
     }
 
     /// Returns what an operator calls it: its unit's name.
@@ -209,6 +220,8 @@ pub struct Process {
     pub start_ticks: u64,
     /// Seconds since its start.
     pub age_s: Option<u64>,
+    /// What it has in memory (resident set), in KiB.
+    pub memory_kib: Option<u64>,
     /// Its cgroup in systemd's hierarchy.
     pub cgroup: String,
     /// Single letter of `/proc/PID/stat`: `T` is stopped, `D` waits in the kernel.

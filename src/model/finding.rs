@@ -125,6 +125,8 @@ classes! {
     ClockSkew = "clock-skew", Warning;
     /// A file system that the gateway writes to is almost full.
     DiskLow = "disk-low", Warning;
+    /// The gateway takes more and more memory.
+    MemoryGrowth = "memory-growth", Warning;
     /// One of the operator's own checks.
     Custom = "custom", Warning;
     /// The host's configuration differs from its peers'.
@@ -274,6 +276,26 @@ pub enum Evidence {
         count: u32,
         /// How many may be.
         limit: u32,
+    },
+    /// A process took more and more memory, and gave none of it back.
+    Memory {
+        /// What it had at the beginning at most, in MiB.
+        from_mib: u32,
+        /// What it had at the end at least, in MiB.
+        to_mib: u32,
+        /// From when to when, in seconds.
+        within_s: u64,
+        /// How much more is still normal, in percent.
+        limit_percent: u32,
+    },
+    /// Nothing of it changed for longer than the inventory expects.
+    Still {
+        /// Since when.
+        since: jiff::Timestamp,
+        /// For how long, in seconds.
+        still_s: u64,
+        /// Within what time something is to change, in seconds.
+        limit_s: u64,
     },
     /// Nobody listens on the port.
     NobodyListens {

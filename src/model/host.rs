@@ -157,6 +157,8 @@ pub struct Thresholds {
     pub clock_skew: Duration,
     /// How much of a file system is to be free, in percent.
     pub disk_free_percent: u32,
+    /// How much more memory a gateway may take within a day, in percent; 0 where it may take any.
+    pub memory_growth_percent: u32,
 }
 
 /// Deadlines, one for each stage and one for the whole host.

@@ -245,17 +245,20 @@ pub enum ReadingKind {
     DiskFreePercent,
     /// How far the host's clock is ahead of the controller's (behind: negative), in seconds.
     ClockAheadS,
+    /// What the processes that hold the gateway's port have in memory, in MiB.
+    MemoryMib,
 }
 
 impl ReadingKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Restarts,
         Self::Restarts24h,
         Self::Failed1h,
         Self::LatencyMs,
         Self::DiskFreePercent,
         Self::ClockAheadS,
+        Self::MemoryMib,
     ];
 
     /// Returns the number that stands for it where readings are kept. It never changes meaning.
@@ -267,6 +270,7 @@ impl ReadingKind {
             Self::LatencyMs => 4,
             Self::DiskFreePercent => 5,
             Self::ClockAheadS => 6,
+            Self::MemoryMib => 7,
         }
     }
 
@@ -280,6 +284,7 @@ impl ReadingKind {
             }
             Self::LatencyMs => apart <= (last.unsigned_abs() / 2).max(5),
             Self::ClockAheadS => apart <= 1,
+            Self::MemoryMib => apart <= (last.unsigned_abs() / 20).max(8),
         }
     }
 }

@@ -20,6 +20,7 @@ struct Told {
     up: bool,
     answer_s: Option<f64>,
     uptime_s: Option<f64>,
+    memory_bytes: Option<f64>,
     restarts_hour: Option<u32>,
     restarts_day: Option<u32>,
     version: Option<String>,
@@ -227,6 +228,11 @@ fn of_gateways(out: &mut Metrics, report: &Report) {
     );
     each(out, &|gateway| gateway.uptime_s);
     out.family(
+        "clawfleet_gateway_memory_bytes",
+        "What the processes that hold the gateway's port have in memory (resident set).",
+    );
+    each(out, &|gateway| gateway.memory_bytes);
+    out.family(
         "clawfleet_gateway_restarts_last_hour",
         "Restarts that systemd scheduled in the last hour, by the journal.",
     );
@@ -274,8 +280,10 @@ fn label_of(ports: &BTreeMap<u16, String>, port: u16) -> &str {
 /// The gateways of a host, those that the inventory does not name as one.
 fn gateways(host: &HostReport) -> Vec<(String, Told)> {
     let mut all: Vec<(String, Told)> = Vec::new();
-    for gateway in facts(host).into_iter().flat_map(|facts| &facts.gateways) {
-        let one = told(gateway);
+    let seen = facts(host).into_iter();
+    for (facts, gateway) in seen.flat_map(|facts| facts.gateways.iter().map(move |it| (facts, it)))
+    {
+        let one = told(facts, gateway);
         if gateway.named.is_some() {
             all.push((gateway.port.to_string(), one));
             continue;
@@ -288,6 +296,7 @@ fn gateways(host: &HostReport) -> Vec<(String, Told)> {
                 };
                 others.up &= one.up;
                 others.answer_s = most(others.answer_s, one.answer_s);
+                others.memory_bytes = most(others.memory_bytes, one.memory_bytes);
                 others.restarts_hour = others.restarts_hour.max(one.restarts_hour);
                 others.restarts_day = others.restarts_day.max(one.restarts_day);
             }
@@ -305,7 +314,7 @@ fn gateways(host: &HostReport) -> Vec<(String, Told)> {
     all
 }
 
-fn told(gateway: &Gateway) -> Told {
+fn told(facts: &Facts, gateway: &Gateway) -> Told {
     let journals = || gateway.units.iter().filter_map(|unit| unit.journal.known());
     let ready = gateway.http.ready.as_ref();
     Told {
@@ -315,6 +324,10 @@ fn told(gateway: &Gateway) -> Told {
             .answer()
             .map(|answer| Duration::from_millis(answer.latency_ms.into()).as_secs_f64()),
         uptime_s: ready.and_then(|ready| ready.uptime_ms).map(millis),
+        memory_bytes: gateway
+            .memory_kib(facts)
+            .and_then(|kib| u32::try_from(kib).ok())
+            .map(|kib| f64::from(kib) * 1024.0),
         restarts_hour: journals().map(|journal| journal.restarts_1h).max(),
         restarts_day: journals().map(|journal| journal.restarts_24h).max(),
         version: gateway.http.version.as_deref().map(version),

@@ -24,6 +24,7 @@ pub(super) fn process(frame: &Frame<'_>, uptime_s: Option<u64>) -> Option<Proces
             .collect(),
         start_ticks,
         age_s: uptime_s.map(|up| up.saturating_sub(start_ticks / TICKS_PER_SECOND)),
+        memory_kib: number("rss_kib").map(u64::from),
         cgroup: frame.get("cgroup").unwrap_or_default().to_owned(),
         state: frame.get("state").and_then(|text| text.chars().next()),
     })

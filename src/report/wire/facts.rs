@@ -107,6 +107,8 @@ struct WireProcess {
     /// Clock ticks since boot.
     start_ticks: u64,
     age_s: Option<u64>,
+    /// What it has in memory (resident set), in KiB.
+    memory_kib: Option<u64>,
     cgroup: String,
     state: Option<String>,
 }
@@ -317,6 +319,7 @@ pub(super) fn facts(facts: &Facts) -> WireFacts {
                 argv: process.argv.clone(),
                 start_ticks: process.start_ticks,
                 age_s: process.age_s,
+                memory_kib: process.memory_kib,
                 cgroup: process.cgroup.clone(),
                 state: process.state.map(|state| state.to_string()),
             })

@@ -92,6 +92,25 @@ fn said(evidence: &Evidence) -> String {
             if *capped { "at least " } else { "" }
         ),
         Evidence::Limit { what, count, limit } => format!("{count} {what}, {limit} are allowed"),
+        Evidence::Memory {
+            from_mib,
+            to_mib,
+            within_s,
+            limit_percent,
+        } => format!(
+            "its memory went from {from_mib} to {to_mib} MiB within {} and was given back at no time; {limit_percent} % more are allowed",
+            span(Duration::from_secs(*within_s))
+        ),
+        Evidence::Still {
+            since,
+            still_s,
+            limit_s,
+        } => format!(
+            "nothing of it changed since {} ({}): process, restarts, unit, configuration and version are the same; the inventory expects a change within {}",
+            since.strftime("%Y-%m-%d %H:%M UTC"),
+            span(Duration::from_secs(*still_s)),
+            span(Duration::from_secs(*limit_s))
+        ),
         Evidence::NobodyListens { port } => format!("nobody listens on port {port}"),
         Evidence::HttpAnswered(answer) => http(answer),
         Evidence::NotReady { failing } if failing.is_empty() => {

@@ -197,6 +197,7 @@ fn command(finding: &Finding, host: &HostReport) -> Option<String> {
         | Class::TrueCrash
         | Class::RestartLoop
         | Class::RestartGrowth
+        | Class::MemoryGrowth
         | Class::JournalNoise
         | Class::RestartedFromInside
         | Class::ModelSkipped => host_command(host, &unit.journal()),

@@ -49,24 +49,19 @@ impl History {
         read().map_err(|error: rusqlite::Error| self.fault(&error))
     }
 
-    /// Returns the restart counts that runs since that time read of a gateway, the oldest first, beginning
-    /// with the one that held at the first of them that saw the host.
+    /// Returns what runs since that time read of a gateway, the oldest first: each number where it became another one,
+    /// beginning with the one that held at the first of them that saw the host.
     ///
     /// # Errors
     /// [`HistoryFault`].
-    pub fn restart_counts(
+    pub fn readings_since(
         &self,
         inventory: &Path,
-        host: &str,
-        port: u16,
+        (host, port): (&str, u16),
+        kind: ReadingKind,
         since: Timestamp,
-    ) -> Result<Vec<i64>, HistoryFault> {
+    ) -> Result<Vec<(Timestamp, i64)>, HistoryFault> {
         let read = || {
-            let mut read = self.connection.prepare(
-                "SELECT r.value FROM readings r WHERE r.host = ?1 AND r.gateway = ?2 AND r.kind = ?3 AND r.run >= coalesce(
-                 (SELECT max(b.run) FROM readings b WHERE b.host = ?1 AND b.gateway = ?2 AND b.kind = ?3 AND b.run <= ?4), 0)
-                 ORDER BY r.run",
-            )?;
             let Some(inventory) = inventory_id(&self.connection, inventory)? else {
                 return Ok(Vec::new());
             };
@@ -84,9 +79,44 @@ impl History {
             let Some(first) = first_look(&self.connection, inventory, host, since)? else {
                 return Ok(Vec::new());
             };
-            let kind = ReadingKind::Restarts.code();
-            let rows = read.query_map(params![host, port, kind, first], |row| row.get(0))?;
+            let mut read = self.connection.prepare(
+                "SELECT s.started_ms, r.value FROM readings r JOIN runs s ON s.id = max(r.run, ?4)
+                 WHERE r.host = ?1 AND r.gateway = ?2 AND r.kind = ?3 AND r.run >= coalesce(
+                 (SELECT max(b.run) FROM readings b WHERE b.host = ?1 AND b.gateway = ?2 AND b.kind = ?3 AND b.run <= ?4), 0)
+                 ORDER BY r.run",
+            )?;
+            let rows = read.query_map(params![host, port, kind.code(), first], |row| {
+                Ok((time(row, 0)?, row.get(1)?))
+            })?;
             rows.collect()
+        };
+        read().map_err(|error: rusqlite::Error| self.fault(&error))
+    }
+
+    /// Returns when a gateway's unit, configuration, version or restart count was last another one than before, or was
+    /// first read.
+    ///
+    /// # Errors
+    /// [`HistoryFault`].
+    pub fn last_change(
+        &self,
+        inventory: &Path,
+        host: &str,
+        port: u16,
+    ) -> Result<Option<Timestamp>, HistoryFault> {
+        let read = || {
+            let mut read = self.connection.prepare(
+                "WITH whose(id) AS (SELECT h.id FROM hosts h JOIN inventories i ON i.id = h.inventory
+                                    WHERE i.path = ?1 AND h.name = ?2)
+                 SELECT started_ms FROM runs WHERE id = (SELECT max(run) FROM (
+                 SELECT max(run) AS run FROM fingerprints, whose WHERE host = whose.id AND gateway = ?3
+                 UNION ALL
+                 SELECT max(run) FROM readings, whose WHERE host = whose.id AND gateway = ?3 AND kind = ?4))",
+            )?;
+            let path = inventory.display().to_string();
+            let kind = ReadingKind::Restarts.code();
+            read.query_row(params![path, host, port, kind], |row| time(row, 0))
+                .optional()
         };
         read().map_err(|error: rusqlite::Error| self.fault(&error))
     }

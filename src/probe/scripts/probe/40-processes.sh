@@ -43,6 +43,10 @@ process() {
             Uid:*)
                 line=${line#Uid:?}
                 echo "uid=${line%%[!0-9]*}"
+                ;;
+            VmRSS:*)
+                line=${line% kB}
+                echo "rss_kib=${line##*[!0-9]}"
                 break
                 ;;
             esac

@@ -218,8 +218,16 @@ fn restarts_are_counted_from_what_held_a_day_ago() {
     }
     let counts = |history: &History, inventory: &str, host: &str, since| {
         history
-            .restart_counts(Path::new(inventory), host, 18789, at(since))
+            .readings_since(
+                Path::new(inventory),
+                (host, 18789),
+                ReadingKind::Restarts,
+                at(since),
+            )
             .unwrap()
+            .into_iter()
+            .map(|(_, count)| count)
+            .collect::<Vec<i64>>()
     };
     let here = "/etc/inventory.yaml";
     assert_eq!(counts(&history, here, "VM1", -1), [1, 2, 7, 0, 4]);
@@ -258,8 +266,11 @@ fn restarts_while_nobody_looked_are_not_the_last_days() {
         let inventory = Path::new("/etc/inventory.yaml");
         let since = at(hour * 3600 - day);
         history
-            .restart_counts(inventory, "VM1", 18789, since)
+            .readings_since(inventory, ("VM1", 18789), ReadingKind::Restarts, since)
             .unwrap()
+            .into_iter()
+            .map(|(_, count)| count)
+            .collect::<Vec<i64>>()
     };
     assert_eq!(counts(&history, 50), [0; 0]);
     run(50, 30).keep(&mut history).unwrap();
