@@ -67,7 +67,11 @@ pub(super) fn run(
     };
     // Whoever reads stdout may have gone away; the files are for others.
     let exit = outputs::write(context, &report, args, exit);
-    printed.map(|()| exit)
+    match printed {
+        // Who reads no more, as `head`, changes nothing of what was found.
+        Err(CliError::OutputClosed) | Ok(()) => Ok(exit),
+        Err(error) => Err(error),
+    }
 }
 
 /// When a run is to be over.

@@ -101,7 +101,7 @@ pub(super) struct RawExpect {
     pub(super) version: Option<Spanned<String>>,
     pub(super) model: Option<Spanned<String>>,
     pub(super) channels: Option<Spanned<OneOrMany>>,
-    pub(super) change_within: Option<Spanned<Span>>,
+    pub(super) change_within: Option<Spanned<Period>>,
 }
 
 /// One of the operator's own checks: an entry of `checks`, or a file of `checks.d`.
@@ -422,6 +422,28 @@ impl<'de> Deserialize<'de> for Percent {
 /// A length of time: `5s`, `2m`, `500ms`, or a number of seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span(pub(super) Duration);
+
+/// A time in hours or days, at most a year.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Period(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = || de::Error::custom("it is a time from `1h` to `366d`, in hours or days");
+        let text = String::deserialize(deserializer).map_err(|_: D::Error| wrong())?;
+        let (number, hours) = match (text.strip_suffix('h'), text.strip_suffix('d')) {
+            (Some(number), _) => (number, 1),
+            (_, Some(number)) => (number, 24),
+            _ => return Err(wrong()),
+        };
+        let number: u64 = number.trim().parse().map_err(|_| wrong())?;
+        let hours = number.saturating_mul(hours);
+        if hours == 0 || hours > 366 * 24 {
+            return Err(wrong());
+        }
+        Ok(Self(Duration::from_secs(hours * 3600)))
+    }
+}
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -138,7 +138,10 @@ pub(super) fn settings_of(scope: &RawScope) -> Vec<Setting> {
     list.text("expect.version", expect.version.as_ref());
     list.text("expect.model", expect.model.as_ref());
     list.texts("expect.channels", expect.channels.as_ref());
-    list.time("expect.change_within", expect.change_within.as_ref());
+    if let Some(period) = &expect.change_within {
+        let time = SettingValue::Time(period.value.0);
+        list.add("expect.change_within", time, period);
+    }
     let thresholds = &scope.thresholds;
     list.number(
         "thresholds.restarts_per_day",

@@ -125,17 +125,14 @@ pub(super) fn headline(alert: &Alert) -> String {
         [] => "nothing to tell".to_owned(),
         [one] if one.kind == AlertKind::Test => "TEST: nothing is wrong".to_owned(),
         [one] => format!("{}: {} on {}", mark(one), one.class, named(&one.hosts)),
-        many => {
-            let kinds = AlertKind::ALL.into_iter().filter_map(|kind| {
-                let number = many.iter().filter(|it| it.kind == kind).count();
-                (number > 0).then(|| format!("{number} {}", kind.id().replace('-', " ")))
-            });
-            format!(
-                "{} incidents: {}",
-                many.len(),
-                kinds.collect::<Vec<_>>().join(", ")
-            )
-        }
+        // The first is the root of trouble: who reads no more than this on a phone has to see it.
+        [first, others @ ..] => format!(
+            "{}: {} on {}, and {} more",
+            mark(first),
+            first.class,
+            hosts_text(&first.hosts, MAX_HEADLINE / 3).0,
+            others.len()
+        ),
     };
     let text = format!("[{}] {text}", alert.fleet);
     shorten(&sanitize(&text), MAX_HEADLINE).into_owned()

@@ -292,6 +292,21 @@ fn expectations_that_cannot_hold_are_refused() {
         "2:27",
         &["`maybe` is none of present, absent"],
     );
+    for period in [
+        "14",
+        "0d",
+        "5m",
+        "367d",
+        "-1d",
+        "soon",
+        "99999999999999999999d",
+    ] {
+        refuses(
+            &format!("hosts:\n  VM1: {{expect: {{change_within: \"{period}\"}}}}\n"),
+            "2:33",
+            &["from `1h` to `366d`"],
+        );
+    }
 }
 
 #[test]

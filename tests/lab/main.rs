@@ -23,3 +23,4 @@ mod ssh;
 #[path = "../support/terminal.rs"]
 mod terminal;
 mod versions;
+mod week;

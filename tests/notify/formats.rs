@@ -325,10 +325,13 @@ fn a_thousand_incidents_are_cut_with_a_count_and_a_large_fleet_with_a_name() {
 fn a_message_reads_well() {
     let mail = &targets()[6];
     let body: Value = serde_json::from_str(&render(mail, &alert(), "0123456789abcdef")).unwrap();
-    assert_eq!(body["subject"], "[claws] 2 incidents: 1 new, 1 recovered");
+    assert_eq!(
+        body["subject"],
+        "[claws] NEW critical: orphan-holds-port on VM[151-153], and 1 more"
+    );
     assert_eq!(
         body["text"],
-        "[claws] 2 incidents: 1 new, 1 recovered\n\n\
+        "[claws] NEW critical: orphan-holds-port on VM[151-153], and 1 more\n\n\
          NEW critical: orphan-holds-port on VM[151-153] (3 hosts)\n\
          a gateway that no unit manages holds the port\n\
          about openclaw-gateway.service (system)\n\

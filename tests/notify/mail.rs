@@ -238,7 +238,7 @@ fn arrived(server: &Server, sent: &Sent) {
     assert_eq!(headers["To"], "ops@example.org, night@example.org");
     assert_eq!(
         decoded(&headers["Subject"]),
-        "[claws] 2 incidents: 1 new, 1 recovered"
+        "[claws] NEW critical: orphan-holds-port on VM[151-153], and 1 more"
     );
     assert!(headers["Message-ID"].ends_with("@bastion1.example>"));
     assert_eq!(headers["Auto-Submitted"], "auto-generated");
