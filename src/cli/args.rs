@@ -142,6 +142,9 @@ pub(super) struct CheckArgs {
 
     #[command(flatten)]
     pub(super) watch: WatchArgs,
+
+    #[command(flatten)]
+    pub(super) heartbeat: super::args_schedule::HeartbeatArgs,
 }
 
 /// What may be asked for before the run.

@@ -11,6 +11,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::format::ReportFormat;
 use super::ground::{Ground, Hosts, Wanted};
+use super::heartbeat::{self, Pulse};
 use super::outputs;
 use super::past::{self, Past};
 use super::stream::Stream;
@@ -40,7 +41,10 @@ pub(super) fn run(
     past::jitter(args.watch.jitter);
     let hosts = Hosts::select(context, &args.selectors, wanted)?;
     let path = hosts.path.clone();
+    let beats =
+        heartbeat::wanted(&args.heartbeat, hosts.heartbeat.as_ref(), args.watch.on_change)?;
     let lock = past::lock(context, args, &path)?;
+    let pulse = Pulse::begin(context, beats);
     let past = Past::recall(context, &path, args.watch.on_change);
     let mut stream = (format == ReportFormat::Ndjson).then(|| Stream::new(hosts.hosts.len()));
     let report = hosts.run(context, async |ground| {
@@ -60,7 +64,12 @@ pub(super) fn run(
     };
     // Whoever reads stdout may have gone away; the files are for others.
     let exit = outputs::write(context, &report, args, exit);
-    printed.map(|()| exit)
+    let ended = printed.map(|()| exit);
+    if let Some(pulse) = pulse {
+        let exit = ended.as_ref().map_or_else(CliError::exit, |exit| *exit);
+        pulse.end(context, &report, exit);
+    }
+    ended
 }
 
 /// Lists the classes, and the checks of the inventory, if there is one.

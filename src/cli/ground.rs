@@ -9,7 +9,7 @@ use super::error::CliError;
 use super::{connection, secrets, signals};
 use crate::fleet::{self, AnyTransport, Cancel, Limits, RunSecrets};
 use crate::inventory::Inventory;
-use crate::model::{Host, Secrets, SshSettings, TransportKind};
+use crate::model::{HeartbeatSpec, Host, Secrets, SshSettings, TransportKind};
 use crate::ssh::{Keyring, LocalTransport, Passwords, ProxyShell, SshTransport};
 
 /// How many hosts are worked on at once.
@@ -28,6 +28,8 @@ pub(super) struct Hosts {
     pub(super) path: PathBuf,
     /// The selected ones.
     pub(super) hosts: Vec<Arc<Host>>,
+    /// What the inventory says of the heartbeat.
+    pub(super) heartbeat: Option<HeartbeatSpec>,
     limits: Limits,
     secrets: Secrets,
     passwords: Arc<Passwords>,
@@ -125,6 +127,7 @@ impl Hosts {
         .within(files);
         Ok(Self {
             proxies: connection::proxy_shell(context, &inventory),
+            heartbeat: inventory.heartbeat.take(),
             path,
             hosts,
             limits,

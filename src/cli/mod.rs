@@ -3,6 +3,7 @@
 mod args;
 mod args_notify;
 mod args_run;
+mod args_schedule;
 mod args_watch;
 mod beside;
 mod between;
@@ -19,6 +20,7 @@ mod fix;
 mod format;
 mod ground;
 mod harden;
+mod heartbeat;
 mod history;
 mod hosts;
 mod inventory;

@@ -8,6 +8,7 @@ mod error;
 mod expect;
 mod file;
 mod groups;
+mod heartbeat;
 mod host;
 mod notify;
 mod raw_channel;

@@ -8,6 +8,7 @@ mod event;
 mod expect;
 mod facts;
 mod finding;
+mod heartbeat;
 mod host;
 mod http;
 mod memory;
@@ -36,6 +37,7 @@ pub use facts::{
     Login, Package, Process, Seen, SystemFacts, Unit, UnitFile, UnitJournal, UnitScope,
 };
 pub use finding::{CheckFailure, Class, Confidence, Evidence, Finding, Severity, Subject};
+pub use heartbeat::{HeartbeatEnd, HeartbeatFailOn, HeartbeatSpec};
 pub use host::{
     Become, BecomeHow, Harden, Host, PROFILES, Role, ScopeWanted, Secret, SecretSource, Secrets,
     ServiceSpec, Shape, Thresholds, Timeouts, TlsWanted, TransportKind,
