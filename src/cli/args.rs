@@ -91,6 +91,9 @@ pub(super) enum Command {
     /// Try and list the channels that alerts go to
     #[command(subcommand)]
     Notify(super::args_notify::NotifyCommand),
+    /// Let this machine check its fleet again and again: a systemd timer, or a line of the crontab
+    #[command(subcommand)]
+    Schedule(super::args_schedule::ScheduleCommand),
     /// Say what a class of finding means; without a class, list them
     Explain(ExplainArgs),
 }

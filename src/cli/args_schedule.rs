@@ -245,10 +245,20 @@ mod tests {
         let file = SecretSource::File("~/beat".into());
         assert_eq!(parse("file:~/beat"), HeartbeatArg::Source(file));
         let command = SecretSource::Command("pass show beat".into());
-        assert_eq!(parse("command:pass show beat"), HeartbeatArg::Source(command));
+        assert_eq!(
+            parse("command:pass show beat"),
+            HeartbeatArg::Source(command)
+        );
         let url = "https://hc.example:8000/x";
         assert_eq!(parse(url), HeartbeatArg::Address(url.into()));
-        for odd in ["", "env:", "env:A-B", "file:beat", "command: ", "hc.example/x"] {
+        for odd in [
+            "",
+            "env:",
+            "env:A-B",
+            "file:beat",
+            "command: ",
+            "hc.example/x",
+        ] {
             assert!(matches!(parse(odd), HeartbeatArg::Odd(_)), "{odd}");
         }
     }

@@ -41,8 +41,11 @@ pub(super) fn run(
     past::jitter(args.watch.jitter);
     let hosts = Hosts::select(context, &args.selectors, wanted)?;
     let path = hosts.path.clone();
-    let beats =
-        heartbeat::wanted(&args.heartbeat, hosts.heartbeat.as_ref(), args.watch.on_change)?;
+    let beats = heartbeat::wanted(
+        &args.heartbeat,
+        hosts.heartbeat.as_ref(),
+        args.watch.on_change,
+    )?;
     let lock = past::lock(context, args, &path)?;
     let pulse = Pulse::begin(context, beats);
     let past = Past::recall(context, &path, args.watch.on_change);

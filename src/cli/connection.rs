@@ -128,10 +128,13 @@ pub(super) fn secret_names(inventory: &Inventory) -> BTreeSet<String> {
     });
     let channels = inventory.channels.iter();
     let of_channels = channels.flat_map(|channel| channel.target.secrets());
-    let heartbeat = inventory.heartbeat.iter().filter_map(|spec| match &spec.url {
-        Address::Secret(source) => Some(source),
-        Address::Plain(_) => None,
-    });
+    let heartbeat = inventory
+        .heartbeat
+        .iter()
+        .filter_map(|spec| match &spec.url {
+            Address::Secret(source) => Some(source),
+            Address::Plain(_) => None,
+        });
     sources
         .chain(of_channels.map(|(_, source)| source))
         .chain(heartbeat)

@@ -112,11 +112,7 @@ impl Pulse {
 }
 
 /// Tells begin and end; returns what could not be told.
-fn tell(
-    spec: &HeartbeatSpec,
-    proxies: &Proxies,
-    end: oneshot::Receiver<End>,
-) -> Vec<String> {
+fn tell(spec: &HeartbeatSpec, proxies: &Proxies, end: oneshot::Receiver<End>) -> Vec<String> {
     let ready = || {
         let secret;
         let url = match &spec.url {
@@ -189,7 +185,14 @@ fn run_id() -> String {
     let number = number & !(0x3 << 62) | (0x2 << 62);
     let hex = format!("{number:032x}");
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().to_owned();
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+    [
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32),
+    ]
+    .join("-")
 }
 
 #[cfg(test)]

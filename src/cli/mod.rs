@@ -37,6 +37,7 @@ mod plan_views;
 mod rollback;
 mod rollout;
 mod run;
+mod schedule;
 mod secrets;
 mod signals;
 mod silence;
@@ -87,6 +88,7 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Command::Inventory(inventory) => inventory::run(&context, inventory),
         Command::Hosts(hosts) => hosts::run(&context, hosts),
         Command::Notify(command) => notify::run(&context, command),
+        Command::Schedule(command) => schedule::run(&context, command),
         Command::Explain(explain) => explain::run(&context, explain),
     };
     match result {

@@ -13,7 +13,8 @@ use super::raw_channel::RawUrl;
 use super::resolve::{Inventory, Resolver};
 use crate::model::{Address, HeartbeatFailOn, HeartbeatSpec, WebAddress};
 
-const SOURCES: &str = "name where it is to be had: `heartbeat: {env: NAME}`, `{file: /PATH}` or `{command: \"…\"}`";
+const SOURCES: &str =
+    "name where it is to be had: `heartbeat: {env: NAME}`, `{file: /PATH}` or `{command: \"…\"}`";
 
 /// The entry as it is written: an address, where one is to be had, or either with more keys.
 #[derive(Debug, Clone)]
@@ -89,6 +90,15 @@ impl<'de> Deserialize<'de> for RawHeartbeat {
     }
 }
 
+/// Whether an address is one that is a secret by its looks.
+pub fn is_secret_address(url: &str) -> bool {
+    WebAddress::parse(url).is_ok_and(|address| holds_secret(&address))
+}
+
+fn holds_secret(address: &WebAddress) -> bool {
+    address.path.contains('?') || address.path.split('/').any(looks_secret)
+}
+
 /// Reads the entry.
 pub(super) fn attach(
     inventory: &mut Inventory,
@@ -109,7 +119,7 @@ pub(super) fn attach(
                 Ok(address) => address,
                 Err(why) => return wrong(format!("`heartbeat` {why}"), SOURCES),
             };
-            if address.path.contains('?') || address.path.split('/').any(looks_secret) {
+            if holds_secret(&address) {
                 return wrong(
                     "whoever has the heartbeat's address can send one: it is a secret, and does not stand in the inventory".to_owned(),
                     SOURCES,
@@ -138,10 +148,7 @@ pub(super) fn attach(
 fn of(path: &str, file: &str, home: &str) -> PathBuf {
     match path.strip_prefix("~/") {
         Some(rest) => Path::new(home).join(rest),
-        None => Path::new(file)
-            .parent()
-            .unwrap_or(Path::new(""))
-            .join(path),
+        None => Path::new(file).parent().unwrap_or(Path::new("")).join(path),
     }
 }
 
@@ -175,7 +182,10 @@ mod tests {
             "{file: ~/beat, ca_file: ca.pem, proxy: no, plaintext: yes, fail_on: not-observed}",
         )
         .unwrap();
-        assert_eq!(all.url, Address::Secret(SecretSource::File("~/beat".into())));
+        assert_eq!(
+            all.url,
+            Address::Secret(SecretSource::File("~/beat".into()))
+        );
         assert_eq!(all.ca_file.unwrap(), Path::new("/etc/c/ca.pem"));
         assert!(!all.proxy && all.plaintext);
         assert_eq!(all.fail_on, HeartbeatFailOn::NotObserved);
@@ -186,11 +196,23 @@ mod tests {
         let secret = "0b9e4e4a-1ff9-4b2d-8c6b-5e7d0f6c2a11";
         let cases = [
             (format!("https://hc.example/{secret}"), "it is a secret"),
-            (format!("{{url: 'https://hc.example/{secret}'}}"), "it is a secret"),
-            (format!("hc.example/{secret}"), "does not begin with https://"),
+            (
+                format!("{{url: 'https://hc.example/{secret}'}}"),
+                "it is a secret",
+            ),
+            (
+                format!("hc.example/{secret}"),
+                "does not begin with https://",
+            ),
             ("http://hc.example/ping".into(), "plaintext: true"),
-            (format!("{{url: 'https://a.example', env: X{}}}", 1), "beside `url`"),
-            (format!("{{link: 'https://a.example/{secret}'}}"), "one of url, env, file"),
+            (
+                format!("{{url: 'https://a.example', env: X{}}}", 1),
+                "beside `url`",
+            ),
+            (
+                format!("{{link: 'https://a.example/{secret}'}}"),
+                "one of url, env, file",
+            ),
             ("{env: A, fail_on: always}".into(), "not-observed"),
             (format!("{{env: A, proxy: {secret}}}"), "`proxy`"),
             ("5".into(), "is an address"),

@@ -19,6 +19,7 @@ mod settings;
 mod ssh;
 
 pub use error::InventoryError;
+pub use heartbeat::is_secret_address;
 pub use resolve::{Beside, Inventory, parse, parse_with};
 pub use select::{LastRun, SelectError};
 pub use settings::{Layer, Origin, ServiceEntry, SettingValue};

@@ -19,6 +19,7 @@ mod remedy;
 mod report;
 mod rollout;
 mod run;
+mod schedule;
 mod ssh;
 mod text;
 mod trend;
@@ -60,6 +61,9 @@ pub use rollout::{
     UnitResult, count_ends,
 };
 pub use run::RunSummary;
+pub use schedule::{
+    InstalledSchedule, Schedule, ScheduleDiff, ScheduleFit, SchedulePlace, ScheduledRun,
+};
 pub use ssh::{
     AddressFamily, Agent, Algorithms, AuthMethod, HostKeyPolicy, Identities, RekeyLimit, Route,
     SshFiles, SshOption, SshRequest, SshSettings, UnknownKey,

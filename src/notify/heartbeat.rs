@@ -57,8 +57,9 @@ impl Heartbeat {
         }
         let trust = match ca_file {
             None => Trust::System,
-            Some(file) => Trust::of(file)
-                .map_err(|why| format!("its `ca_file` {}: {why}", file.display()))?,
+            Some(file) => {
+                Trust::of(file).map_err(|why| format!("its `ca_file` {}: {why}", file.display()))?
+            }
         };
         Ok(Self {
             address,
@@ -188,15 +189,26 @@ mod tests {
             ("https://a.example", well, "/?rid=R"),
             ("https://a.example", Beat::Start, "/start?rid=R"),
             ("https://a.example/u?create=1", well, "/u?create=1&rid=R"),
-            ("https://a.example/u?create=1", end(78), "/u/78?create=1&rid=R"),
+            (
+                "https://a.example/u?create=1",
+                end(78),
+                "/u/78?create=1&rid=R",
+            ),
             ("https://a.example/u?", end(2), "/u/2?rid=R"),
         ];
         for (url, beat, wanted) in table {
             let address = WebAddress::parse(url).unwrap();
-            assert_eq!(addressed(&address, beat, "R").unwrap().path, wanted, "{url}");
+            assert_eq!(
+                addressed(&address, beat, "R").unwrap().path,
+                wanted,
+                "{url}"
+            );
         }
         let address = WebAddress::parse("https://a.example/u").unwrap();
-        assert_eq!(addressed(&address, Beat::End(HeartbeatEnd::Silent), "R"), None);
+        assert_eq!(
+            addressed(&address, Beat::End(HeartbeatEnd::Silent), "R"),
+            None
+        );
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod plan_view;
 mod progress;
 mod prometheus;
 mod rollout_view;
+mod schedule_view;
 mod style;
 mod table;
 mod text;
@@ -53,6 +54,9 @@ pub use plan_view::{
 pub use progress::Progress;
 pub use prometheus::render_prometheus;
 pub use rollout_view::{RolloutLines, RolloutReport, render_rollout, render_runs};
+pub use schedule_view::{
+    render_schedule_diff, render_schedules, render_schedules_json, schedule_schema,
+};
 pub use style::Style;
 pub use table::{View, render_table};
 pub use text::{sanitize, shorten};
