@@ -16,11 +16,11 @@ pub(super) struct HeartbeatArgs {
     /// Tell a watchdog of this run (healthchecks.io and its like): URL/start when it begins, URL or URL/EXITCODE
     /// when it ends. A URL, or where it is to be had: env:NAME, file:/PATH, command:COMMAND; `none` for none
     /// [default: the inventory's `heartbeat`, with --on-change]
-    #[arg(long, value_name = "URL", value_parser = HeartbeatArg::parse, conflicts_with = "list")]
+    #[arg(long, value_name = "URL", value_parser = HeartbeatArg::parse)]
     pub(super) heartbeat: Option<HeartbeatArg>,
 
     /// Which findings are a failure to the watchdog [default: the inventory's, else never]
-    #[arg(long, value_enum, value_name = "FINDINGS", conflicts_with = "list")]
+    #[arg(long, value_enum, value_name = "FINDINGS")]
     pub(super) heartbeat_fail_on: Option<FailOnArg>,
 }
 

@@ -48,7 +48,7 @@ fn schedule(out: &mut String, one: &InstalledSchedule, view: View) {
     let head = format!("{} ({place})", sanitize(&one.name));
     let _ = writeln!(out, "{}", view.style.strong(&head));
     let mut say = |key: &str, value: &str| {
-        wrapped(out, &format!("  {key:<9} {}", sanitize(value)), view);
+        wrapped(out, &format!("{key:<9} {}", sanitize(value)), view);
     };
     say("runs", &one.command);
     match (one.is_active, one.is_enabled) {
