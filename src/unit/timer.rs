@@ -177,7 +177,9 @@ pub fn span(time: Duration) -> String {
         (60_000, "m"),
         (1000, "s"),
     ];
-    let fits = units.iter().find(|(unit, _)| ms > 0 && ms % unit == 0);
+    let fits = units
+        .iter()
+        .find(|(unit, _)| ms > 0 && ms.is_multiple_of(*unit));
     match fits {
         Some((unit, word)) => format!("{}{word}", ms / unit),
         None => format!("{ms}ms"),

@@ -87,7 +87,10 @@ impl Bastion {
         let shown = self.wait_for_a_run();
         let one = &shown["schedules"][0];
         assert_eq!(one["fit"], "as-wanted", "{shown}");
-        assert_eq!((&one["active"], &one["enabled"]), (&true.into(), &true.into()));
+        assert_eq!(
+            (&one["active"], &one["enabled"]),
+            (&true.into(), &true.into())
+        );
         assert!(one["next_run"].is_string(), "{shown}");
         assert_eq!(one["last_run"]["result"], "success", "{shown}");
         let code = one["last_run"]["exit_code"].as_i64().unwrap();
@@ -142,7 +145,10 @@ fn a_timer_of_the_system_runs_within_its_hardening() {
     on_host(&bastion.host, "mkdir -p /root/out");
     bastion.goes_by_itself("/root/out/report.json");
     // The history was written although all else is read-only.
-    on_host(&bastion.host, "test -s /root/.local/state/clawfleet/history.db");
+    on_host(
+        &bastion.host,
+        "test -s /root/.local/state/clawfleet/history.db",
+    );
     bastion.is_gone();
 }
 
@@ -156,18 +162,24 @@ fn a_timer_of_a_user_runs_without_root() {
     // As `su` leaves it: no XDG_RUNTIME_DIR. Without lingering the user has no manager, and that is told.
     bastion.as_user = "runuser -u claw -- env HOME=/home/claw".to_owned();
     bastion.options = " --user";
-    let lingered = on_host(&host, "test -e /var/lib/systemd/linger/claw && echo yes || true");
+    let lingered = on_host(
+        &host,
+        "test -e /var/lib/systemd/linger/claw && echo yes || true",
+    );
     if lingered.trim().is_empty() {
         let (code, said) = bastion.schedule("install --user --yes");
         assert_eq!(code, 64, "{said}");
         assert!(said.contains("loginctl enable-linger"), "{said}");
         on_host(&host, "loginctl enable-linger claw");
     }
-    let ready = format!("for _ in $(seq 50); do [ -S /run/user/{uid}/systemd/private ] && exit; sleep 0.2; done; false");
+    let ready = format!(
+        "for _ in $(seq 50); do [ -S /run/user/{uid}/systemd/private ] && exit; sleep 0.2; done; false"
+    );
     on_host(&host, &ready);
     on_host(&host, "runuser -u claw -- mkdir -p /home/claw/out");
     bastion.goes_by_itself("/home/claw/out/report.json");
-    bastion.as_user = format!("runuser -u claw -- env HOME=/home/claw XDG_RUNTIME_DIR=/run/user/{uid}");
+    bastion.as_user =
+        format!("runuser -u claw -- env HOME=/home/claw XDG_RUNTIME_DIR=/run/user/{uid}");
     bastion.is_gone();
     if lingered.trim().is_empty() {
         on_host(&host, "loginctl disable-linger claw");

@@ -137,7 +137,7 @@ impl Machine {
         let tools = self.path("tools");
         if !tools.exists() {
             fs::create_dir(&tools).unwrap();
-            for tool in ["sh", "cat", "rm", "dirname", "echo", "id"] {
+            for tool in ["sh", "cat", "rm", "dirname", "id", "script", "stty"] {
                 let real = ["/usr/bin", "/bin"].map(|dir| Path::new(dir).join(tool));
                 let real = real.iter().find(|path| path.exists()).unwrap();
                 std::os::unix::fs::symlink(real, tools.join(tool)).unwrap();
