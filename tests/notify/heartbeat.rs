@@ -29,6 +29,8 @@ async fn check(has_gone: bool, args: &[&str], env: &[(&str, &str)], tail: &str) 
 
 fn lab(has_gone: bool) -> Lab {
     let mut lab = Lab::new();
+    // The hosts are this machine, however full its disk is.
+    lab.defaults = "  thresholds: {disk_free_percent: 0}\n".to_owned();
     lab.add_healthy(&["good"]);
     if has_gone {
         let port = lab.closed_port();
@@ -156,6 +158,28 @@ async fn the_inventory_says_where_for_runs_from_cron_alone() {
         "--heartbeat: what is given is no address",
         "may be a secret",
     ]);
+}
+
+#[tokio::test]
+async fn it_goes_by_the_proxy_of_the_environment() {
+    let proxy = Receiver::always(answer(200, "", "OK")).await;
+    let env = [("http_proxy", proxy.url("")), ("no_proxy", String::new())];
+    let env: Vec<(&str, &str)> = env
+        .iter()
+        .map(|(name, url)| (*name, url.as_str()))
+        .collect();
+    let url = "http://watch.example/x";
+    let run = check(true, &["check", "--heartbeat", url], &env, "").await;
+    run.exits(3);
+    let (paths, _) = told(&proxy);
+    assert_eq!(paths, [format!("{url}/start"), url.to_owned()]);
+    // From a source, what is not encrypted needs the inventory's word.
+    let env = [("BEAT", url), ("http_proxy", env[0].1)];
+    let args = ["check", "--heartbeat", "env:BEAT"];
+    let run = check(true, &args, &env, "").await;
+    run.exits(3)
+        .complains(&["there is no heartbeat", "plaintext: true"]);
+    assert_eq!(proxy.requests().len(), 2);
 }
 
 #[tokio::test]

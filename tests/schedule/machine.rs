@@ -145,6 +145,8 @@ impl Machine {
         }
         command
             .env("PATH", format!("{}:{}", bin.display(), tools.display()))
+            // Where a line ends must not depend on how long this machine's paths are.
+            .env("COLUMNS", "500")
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .args(args);
         command

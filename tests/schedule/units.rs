@@ -305,7 +305,9 @@ fn somebody_is_asked() {
     refused.exits(64).complains(&["no terminal", "--yes"]);
     assert!(refused.out().contains("+OnCalendar"));
     let limit = Duration::from_secs(30);
-    let install = machine.scheduling(&["install"]);
+    // The terminal has a directory of its own.
+    let inventory = machine.path("home/inventory.yaml");
+    let install = machine.scheduling(&["install", "-i", inventory.to_str().unwrap()]);
     let (code, screen) = converse(&install, &[("Install clawfleet-check? [y/N]", "n")], limit);
     assert_eq!(code, Some(4), "{screen}");
     assert!(machine.list("units").is_empty());
