@@ -78,6 +78,8 @@ pub enum ScheduleFit {
     Differs(Vec<ScheduleDiff>),
     /// It cannot be told.
     Unknown(String),
+    /// It is another user's: their home and environment would have to be known.
+    OfAnother,
 }
 
 /// How a run ended.
@@ -124,7 +126,7 @@ impl InstalledSchedule {
     /// Whether there is nothing to be done about it.
     pub fn is_well(&self) -> bool {
         let died = |run: &ScheduledRun| run.result != "success";
-        self.fit == ScheduleFit::AsWanted
+        matches!(self.fit, ScheduleFit::AsWanted | ScheduleFit::OfAnother)
             && self.is_enabled != Some(false)
             && self.is_active != Some(false)
             && !self.last.as_ref().is_some_and(died)

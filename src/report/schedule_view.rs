@@ -81,6 +81,10 @@ fn schedule(out: &mut String, one: &InstalledSchedule, view: View) {
             );
             say("", &one.installed_by);
         }
+        ScheduleFit::OfAnother => say(
+            "files",
+            "not compared: they are another user's, who can do it",
+        ),
         ScheduleFit::Unknown(why) => say("files", &format!("NOT COMPARED: {why}")),
     }
     for note in &one.notes {

@@ -129,6 +129,14 @@ fn what_is_shown_of_a_timer() {
     assert_eq!(one["last_run"]["exit_code"], 3);
     assert_eq!(one["last_run"]["began_at"], "2026-11-21T12:00:07Z");
 
+    if rustix::process::geteuid().is_root() {
+        // Another user's is not judged: their home and environment are not known.
+        std::os::unix::fs::chown(machine.path(TIMER), Some(65_534), None).unwrap();
+        let shown = machine.schedule(&["show"]);
+        shown.exits(0);
+        assert!(shown.out().contains("another user's"), "{}", shown.out());
+        std::os::unix::fs::chown(machine.path(TIMER), Some(0), None).unwrap();
+    }
     // Somebody edits it, somebody stops it, a run fails: each is told.
     let text = machine.read(SERVICE).unwrap();
     machine.write(
@@ -373,6 +381,13 @@ fn what_cannot_be_scheduled_is_told() {
         .schedule(&["install", "--yes", "--user"])
         .exits(64)
         .complains(&["this user's systemd"]);
+    let machine = Machine::new();
+    machine.write(
+        "bin/systemctl",
+        "#!/bin/sh\necho \"Running in chroot, ignoring command.\" >&2\n",
+    );
+    let refused = machine.schedule(&["install", "--yes"]);
+    refused.exits(64).complains(&["not at work", "--cron"]);
     machine.without("systemctl");
     machine
         .schedule(&["install", "--yes"])

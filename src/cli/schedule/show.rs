@@ -1,5 +1,6 @@
 //! `clawfleet schedule show`: what is installed, whether it is as it should be, its next and its last run.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use clap::Parser as _;
@@ -63,6 +64,7 @@ pub(super) fn places_of(unit_dir: Option<&Path>) -> Vec<(String, SchedulePlace)>
 
 fn of_units(units: &Units, name: &str) -> InstalledSchedule {
     let [service, timer] = units.paths(name);
+    let timer_path = timer.clone();
     let text = |path: &Path| units::read(path).ok().flatten().unwrap_or_default();
     let (service_text, timer_text) = (text(&service), text(&timer));
     let installed_by = unit::written_by(&timer_text).unwrap_or_default().to_owned();
@@ -70,9 +72,12 @@ fn of_units(units: &Units, name: &str) -> InstalledSchedule {
         name: name.to_owned(),
         place: units.place(),
         files: vec![service, timer],
-        fit: fit(&installed_by, units.place(), name, |schedule| {
-            units.diffs(schedule)
-        }),
+        fit: match is_own(&timer_path) {
+            true => fit(&installed_by, units.place(), name, |schedule| {
+                units.diffs(schedule)
+            }),
+            false => ScheduleFit::OfAnother,
+        },
         installed_by,
         command: unit::runs(&service_text).unwrap_or_default().to_owned(),
         is_enabled: None,
@@ -101,6 +106,12 @@ fn of_units(units: &Units, name: &str) -> InstalledSchedule {
         .notes
         .extend(units.is_user().then(units::linger_remedy).flatten());
     shown
+}
+
+/// Whether this user wrote a file.
+fn is_own(path: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    path.metadata().is_ok_and(|data| data.uid() == own)
 }
 
 fn of_crontab(context: &Context) -> Vec<InstalledSchedule> {

@@ -27,7 +27,8 @@ struct WireSchedule {
     installed_by: String,
     /// What is run, as it stands in the unit or the crontab.
     command: String,
-    /// Whether it is what that command would write now: `as-wanted`, `differs` or `unknown`.
+    /// Whether it is what that command would write now: `as-wanted`, `differs`, `unknown`, or
+    /// `not-compared` where it is another user's.
     fit: &'static str,
     /// Why that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +75,7 @@ fn schedule(one: &InstalledSchedule) -> WireSchedule {
     let (fit, fit_unknown) = match &one.fit {
         ScheduleFit::AsWanted => ("as-wanted", None),
         ScheduleFit::Differs(_) => ("differs", None),
+        ScheduleFit::OfAnother => ("not-compared", None),
         ScheduleFit::Unknown(why) => ("unknown", Some(why.clone())),
     };
     WireSchedule {
