@@ -3,7 +3,7 @@
 
 use clawfleet::report::{
     changes_schema, event_schema, plan_schema, rollout_schema, run_host_schema, run_schema,
-    run_summary_schema, runs_schema, schema,
+    run_summary_schema, runs_schema, schedule_schema, schema,
 };
 
 fn is_up_to_date(name: &str, schema: &str) {
@@ -32,6 +32,11 @@ fn the_schema_of_alerts_is_up_to_date() {
 #[test]
 fn the_schema_of_changes_is_up_to_date() {
     is_up_to_date("changes", &changes_schema().unwrap());
+}
+
+#[test]
+fn the_schema_of_schedules_is_up_to_date() {
+    is_up_to_date("schedule", &schedule_schema().unwrap());
 }
 
 #[test]

@@ -91,6 +91,9 @@ pub(super) enum Command {
     /// Try and list the channels that alerts go to
     #[command(subcommand)]
     Notify(super::args_notify::NotifyCommand),
+    /// Let this machine check its fleet again and again: a systemd timer, or a line of the crontab
+    #[command(subcommand)]
+    Schedule(super::args_schedule::ScheduleCommand),
     /// Say what a class of finding means; without a class, list them
     Explain(ExplainArgs),
 }
@@ -142,6 +145,9 @@ pub(super) struct CheckArgs {
 
     #[command(flatten)]
     pub(super) watch: WatchArgs,
+
+    #[command(flatten)]
+    pub(super) heartbeat: super::args_schedule::HeartbeatArgs,
 }
 
 /// What may be asked for before the run.

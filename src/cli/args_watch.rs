@@ -38,7 +38,7 @@ pub(super) struct WatchArgs {
 pub(super) struct Remind(pub(super) Option<Duration>);
 
 impl Remind {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text {
             "never" => Ok(Self(None)),
             text => time(text).map(|after| Self(Some(after))),

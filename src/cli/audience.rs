@@ -182,7 +182,7 @@ pub(super) fn bastion() -> String {
 /// The proxies of the environment. The small names come first, as with curl, which does not read a
 /// large HTTP_PROXY at all: to a program that a web server starts it may be a header of a request.
 /// We are none, so it is read where REQUEST_METHOD does not say otherwise.
-fn proxies() -> Proxies {
+pub(super) fn proxies() -> Proxies {
     let get = |names: [&str; 2]| {
         names
             .into_iter()

@@ -12,6 +12,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::format::ReportFormat;
 use super::ground::{Ground, Hosts, Wanted};
+use super::heartbeat::{self, Pulse};
 use super::outputs;
 use super::past::{self, Past, RESERVE};
 use super::stream::Stream;
@@ -41,6 +42,11 @@ pub(super) fn run(
     past::jitter(args.watch.jitter);
     let hosts = Hosts::select(context, &args.selectors, wanted)?;
     let path = hosts.path.clone();
+    let beats = heartbeat::wanted(
+        &args.heartbeat,
+        hosts.inventory.heartbeat.as_ref(),
+        args.watch.on_change,
+    )?;
     let lock = past::lock(context, args, &path)?;
     let audience = match args.watch.on_change {
         // A secret that is missing is told of before anybody is asked.
@@ -48,6 +54,7 @@ pub(super) fn run(
         false => None,
     };
     let deadline = Deadline::of(args.watch.deadline, audience.as_ref());
+    let pulse = Pulse::begin(context, beats);
     let past = Past::recall(context, &path, audience);
     let mut stream = (format == ReportFormat::Ndjson).then(|| Stream::new(hosts.hosts.len()));
     let report = hosts.run(context, async |ground| {
@@ -67,11 +74,16 @@ pub(super) fn run(
     };
     // Whoever reads stdout may have gone away; the files are for others.
     let exit = outputs::write(context, &report, args, exit);
-    match printed {
+    let ended = match printed {
         // Who reads no more, as `head`, changes nothing of what was found.
         Err(CliError::OutputClosed) | Ok(()) => Ok(exit),
         Err(error) => Err(error),
+    };
+    if let Some(pulse) = pulse {
+        let exit = ended.as_ref().map_or_else(CliError::exit, |exit| *exit);
+        pulse.end(context, &report, exit);
     }
+    ended
 }
 
 /// When a run is to be over.

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::machine::Machine;
 use crate::inventory::{Inventory, Layer};
-use crate::model::{BecomeHow, SecretSource, SshFiles, TransportKind};
+use crate::model::{Address, BecomeHow, SecretSource, SshFiles, TransportKind};
 use crate::ssh::ProxyShell;
 use crate::ssh_config::{Effective, SshConfig};
 
@@ -128,8 +128,16 @@ pub(super) fn secret_names(inventory: &Inventory) -> BTreeSet<String> {
     });
     let channels = inventory.channels.iter();
     let of_channels = channels.flat_map(|channel| channel.target.secrets());
+    let heartbeat = inventory
+        .heartbeat
+        .iter()
+        .filter_map(|spec| match &spec.url {
+            Address::Secret(source) => Some(source),
+            Address::Plain(_) => None,
+        });
     sources
         .chain(of_channels.map(|(_, source)| source))
+        .chain(heartbeat)
         .filter_map(|source| match source {
             SecretSource::Env(name) => Some(name.clone()),
             SecretSource::File(_) | SecretSource::Command(_) | SecretSource::Asked(_) => None,

@@ -3,6 +3,7 @@
 mod args;
 mod args_notify;
 mod args_run;
+mod args_schedule;
 mod args_watch;
 mod audience;
 mod beside;
@@ -20,6 +21,7 @@ mod fix;
 mod format;
 mod ground;
 mod harden;
+mod heartbeat;
 mod history;
 mod hosts;
 mod inventory;
@@ -36,6 +38,7 @@ mod plan_views;
 mod rollback;
 mod rollout;
 mod run;
+mod schedule;
 mod secrets;
 mod signals;
 mod silence;
@@ -86,6 +89,7 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Command::Inventory(inventory) => inventory::run(&context, inventory),
         Command::Hosts(hosts) => hosts::run(&context, hosts),
         Command::Notify(command) => notify::run(&context, command),
+        Command::Schedule(command) => schedule::run(&context, command),
         Command::Explain(explain) => explain::run(&context, explain),
     };
     match result {

@@ -134,6 +134,14 @@ pub(super) fn load_channel(
     Ok(())
 }
 
+/// Gets the address of a heartbeat.
+///
+/// # Errors
+/// Why it cannot be had, as words for a note: no check fails for it.
+pub(super) fn load_heartbeat(source: &SecretSource) -> Result<Secret, String> {
+    get(source, "heartbeat", checked_token, LIMIT).map_err(|fault| fault.what)
+}
+
 /// Why a secret could not be had, and what helps.
 #[derive(Debug)]
 struct Fault {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
 
+use super::heartbeat::RawHeartbeat;
 use super::raw_channel::RawChannel;
 use crate::model::SecretSource;
 
@@ -22,6 +23,7 @@ pub(super) struct RawInventory {
     /// What the operator calls the fleet.
     pub(super) fleet: Option<Spanned<String>>,
     pub(super) notify: Pairs<Option<RawChannel>>,
+    pub(super) heartbeat: Option<Spanned<RawHeartbeat>>,
 }
 
 /// One place that settings stand in: the defaults, a group, or a host.

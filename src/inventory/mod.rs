@@ -8,6 +8,7 @@ mod error;
 mod expect;
 mod file;
 mod groups;
+mod heartbeat;
 mod host;
 mod notify;
 mod raw_channel;
@@ -18,6 +19,7 @@ mod settings;
 mod ssh;
 
 pub use error::InventoryError;
+pub use heartbeat::is_secret_address;
 pub use resolve::{Beside, Inventory, parse, parse_with};
 pub use select::{LastRun, SelectError};
 pub use settings::{Layer, Origin, ServiceEntry, SettingValue};

@@ -550,7 +550,7 @@ impl Reader<'_> {
 
 /// Whether a part of a path is what services give out as a key: long, with letters and digits.
 /// A name that is taken for one has a place in the environment.
-fn looks_secret(part: &str) -> bool {
+pub(super) fn looks_secret(part: &str) -> bool {
     let has = |kind: fn(&char) -> bool| part.chars().any(|c| kind(&c));
     part.len() >= 20 && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)
 }

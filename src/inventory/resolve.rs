@@ -9,11 +9,12 @@ use super::checks;
 use super::error::{InventoryError, did_you_mean};
 use super::expect;
 use super::file::{RawInventory, RawScope};
+use super::heartbeat;
 use super::notify;
 use super::services;
 use super::settings::{Layer, Origin, Setting, SettingValue, built_in, settings_of};
 use crate::model::nodeset::expand;
-use crate::model::{ChannelSpec, CheckSpec, Host};
+use crate::model::{ChannelSpec, CheckSpec, HeartbeatSpec, Host};
 
 /// The largest fleet of one inventory. A few bytes of node set can stand for millions of hosts.
 const MAX_HOSTS: usize = 20_000;
@@ -31,6 +32,8 @@ pub struct Inventory {
     pub fleet: Option<String>,
     /// Where alerts go, in the file's order.
     pub channels: Vec<ChannelSpec>,
+    /// Who notices that runs do not come any more.
+    pub heartbeat: Option<HeartbeatSpec>,
     /// What the file sets for each host; built-in values are the same for all.
     origins: Vec<BTreeMap<String, (SettingValue, Origin)>>,
 }
@@ -96,6 +99,7 @@ pub fn parse_with(
     let mut inventory = Resolver { file, home }.resolve(&raw)?;
     checks::attach(&mut inventory, &raw.checks, file, beside)?;
     notify::attach(&mut inventory, &raw, file, home)?;
+    heartbeat::attach(&mut inventory, &raw, file, home)?;
     Ok(inventory)
 }
 
@@ -236,6 +240,7 @@ impl Resolver<'_> {
             checks: Vec::new(),
             fleet: None,
             channels: Vec::new(),
+            heartbeat: None,
             origins: Vec::with_capacity(entries.len()),
         };
         for (index, entry) in entries.iter().enumerate() {

@@ -8,6 +8,7 @@ mod event;
 mod expect;
 mod facts;
 mod finding;
+mod heartbeat;
 mod host;
 mod http;
 mod memory;
@@ -19,6 +20,7 @@ mod remedy;
 mod report;
 mod rollout;
 mod run;
+mod schedule;
 mod ssh;
 mod text;
 mod trend;
@@ -37,6 +39,7 @@ pub use facts::{
     Login, Package, Process, Seen, SystemFacts, Unit, UnitFile, UnitJournal, UnitScope,
 };
 pub use finding::{CheckFailure, Class, Confidence, Evidence, Finding, Severity, Subject};
+pub use heartbeat::{HeartbeatEnd, HeartbeatFailOn, HeartbeatSpec};
 pub use host::{
     Become, BecomeHow, Harden, Host, PROFILES, Role, ScopeWanted, Secret, SecretSource, Secrets,
     ServiceSpec, Shape, Thresholds, Timeouts, TlsWanted, TransportKind,
@@ -60,6 +63,9 @@ pub use rollout::{
     UnitResult, count_ends,
 };
 pub use run::RunSummary;
+pub use schedule::{
+    InstalledSchedule, Schedule, ScheduleDiff, ScheduleFit, SchedulePlace, ScheduledRun,
+};
 pub use ssh::{
     AddressFamily, Agent, Algorithms, AuthMethod, HostKeyPolicy, Identities, RekeyLimit, Route,
     SshFiles, SshOption, SshRequest, SshSettings, UnknownKey,

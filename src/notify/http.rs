@@ -100,22 +100,47 @@ pub(super) async fn post(
     trust: &Trust,
     limit: Duration,
 ) -> Result<Reply, String> {
+    let patience = Patience {
+        connect: limit,
+        whole: limit,
+    };
+    post_within(post, proxies, trust, patience).await
+}
+
+/// How long is waited.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For a connection; no longer than for the whole.
+    pub(super) connect: Duration,
+    /// For the answer, from the very beginning on.
+    pub(super) whole: Duration,
+}
+
+/// The same, with a time of its own for the connection.
+pub(super) async fn post_within(
+    post: Post,
+    proxies: Option<&Proxies>,
+    trust: &Trust,
+    patience: Patience,
+) -> Result<Reply, String> {
+    let limit = patience.whole;
     let deadline = Instant::now() + limit;
+    let connected = Instant::now() + patience.connect.min(limit);
     let late = || format!("no answer within {} s", limit.as_secs_f32());
     let address = &post.address;
     let proxy = proxies.and_then(|proxies| proxies.of(address));
     // A plain request is handed to a proxy as a whole; TLS goes through it.
     let (stream, target) = match &proxy {
         None => {
-            let stream = net::dial(&address.host, address.port, deadline).await?;
+            let stream = net::dial(&address.host, address.port, connected).await?;
             (stream, address.path.clone())
         }
         Some(proxy) if address.https => {
-            let stream = through(proxy, address, trust, deadline).await?;
+            let stream = through(proxy, address, trust, connected).await?;
             (stream, address.path.clone())
         }
         Some(proxy) => {
-            let stream = to_proxy(proxy, trust, deadline).await?;
+            let stream = to_proxy(proxy, trust, connected).await?;
             (stream, absolute(address, &address.path))
         }
     };

@@ -2,12 +2,14 @@
 //! there: by HTTP, by SMTP or to a program. It never connects to a host of the fleet.
 //!
 //! `formats` says what a service wants and what its answer means, `words` what is said, `outbox` when
-//! it is tried again: all three are pure. `http`, `smtp` and `command` send.
+//! it is tried again: all three are pure. `http`, `smtp` and `command` send. `heartbeat` tells a watchdog of
+//! runs: nothing of it is kept, for a late one is none.
 
 mod channel;
 mod command;
 mod deliver;
 mod formats;
+mod heartbeat;
 mod http;
 mod net;
 mod outbox;
@@ -18,6 +20,7 @@ mod words;
 pub use channel::{Channel, ChannelFault};
 pub use deliver::{Bearings, Delivery, deliver, entries};
 pub use formats::webhook::alert_schema;
+pub use heartbeat::{Beat, Heartbeat, MAX_HEARTBEAT};
 pub use http::Proxies;
 pub use outbox::{MAX_AGE, Next, Outbox, Outcome, Rate};
 

@@ -34,6 +34,15 @@ pub(super) enum Trust {
     Own(TlsConnector),
 }
 
+impl std::fmt::Debug for Trust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::System => "System",
+            Self::Own(_) => "Own",
+        })
+    }
+}
+
 impl Trust {
     /// Reads a file of authorities (PEM).
     pub(super) fn of(file: &Path) -> Result<Self, String> {

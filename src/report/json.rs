@@ -185,7 +185,7 @@ pub fn run_summary_schema() -> Result<String, serde_json::Error> {
     schema_of::<WireLastLine>()
 }
 
-fn schema_of<T: schemars::JsonSchema>() -> Result<String, serde_json::Error> {
+pub(super) fn schema_of<T: schemars::JsonSchema>() -> Result<String, serde_json::Error> {
     let schema = schemars::schema_for!(T);
     let mut text = serde_json::to_string_pretty(&schema.to_value())?;
     text.push('\n');

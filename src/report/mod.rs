@@ -8,6 +8,7 @@ mod csv;
 mod events;
 mod fix_view;
 mod fold;
+mod heartbeat_view;
 mod hosts_view;
 mod html;
 mod incident;
@@ -21,6 +22,7 @@ mod plan_view;
 mod progress;
 mod prometheus;
 mod rollout_view;
+mod schedule_view;
 mod style;
 mod table;
 mod text;
@@ -33,6 +35,7 @@ pub use command_view::{FoldedView, StreamedLines, write_command};
 pub use csv::render_csv;
 pub use events::{EventLines, render_ndjson};
 pub use fix_view::render_before_after;
+pub use heartbeat_view::render_heartbeat;
 pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_hosts};
 pub use html::render_html;
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
@@ -53,6 +56,9 @@ pub use plan_view::{
 pub use progress::Progress;
 pub use prometheus::render_prometheus;
 pub use rollout_view::{RolloutLines, RolloutReport, render_rollout, render_runs};
+pub use schedule_view::{
+    render_schedule_diff, render_schedules, render_schedules_json, schedule_schema,
+};
 pub use style::Style;
 pub use table::{View, render_table};
 pub use text::{sanitize, shorten};

@@ -435,13 +435,18 @@ fn render_file(out: &mut String, file: &FileChange, view: View) {
         _ => format!("changed file {path}"),
     };
     indented(out, &head, view);
-    for line in file_diff(file) {
-        let style = view.style;
+    diff_lines(out, &file_diff(file), view);
+}
+
+/// Renders the lines of a diff.
+pub(super) fn diff_lines(out: &mut String, lines: &[DiffLine], view: View) {
+    let style = view.style;
+    for line in lines {
         match line {
-            DiffLine::Hunk(text) => diff_line(out, "", &text, view, |part| style.hunk(part)),
-            DiffLine::Same(text) => diff_line(out, " ", &text, view, str::to_owned),
-            DiffLine::Removed(text) => diff_line(out, "-", &text, view, |part| style.removed(part)),
-            DiffLine::Added(text) => diff_line(out, "+", &text, view, |part| style.added(part)),
+            DiffLine::Hunk(text) => diff_line(out, "", text, view, |part| style.hunk(part)),
+            DiffLine::Same(text) => diff_line(out, " ", text, view, str::to_owned),
+            DiffLine::Removed(text) => diff_line(out, "-", text, view, |part| style.removed(part)),
+            DiffLine::Added(text) => diff_line(out, "+", text, view, |part| style.added(part)),
         }
     }
 }

@@ -2,21 +2,29 @@
 //! in force.
 //!
 //! `template` holds the texts and their variables, `render` fills them, `quote` makes words of systemd's
-//! syntax, `parse` reads unit files, `diff` compares two, `force` compares a file with what a manager says.
+//! syntax, `parse` reads unit files, `diff` compares two, `force` compares a file with what a manager says. `timer` and
+//! `crontab` are of this machine itself: what runs its checks.
 
+mod crontab;
 mod diff;
 mod force;
 mod parse;
 mod quote;
 mod render;
 mod template;
+mod timer;
 mod variables;
 
+pub use crontab::{cron_block, cron_blocks, cron_fields, read_cron_block, with_cron_block};
 pub use diff::diff;
 pub use force::{InForce, in_force, needs_restart, shown_names, span};
 pub use parse::{UnitSetting, adds_up, lines_with_secrets, settings};
 pub use render::{RenderRequest, Rendered, render};
 pub use template::{ProfileDescription, TemplateFault, Templates};
+pub use timer::{
+    SCHEDULE_MARK, is_temporary, runs, schedule_service, schedule_timer, span as short_span,
+    written_by,
+};
 pub use variables::VariableDescription;
 
 pub use crate::model::Shape;

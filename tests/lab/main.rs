@@ -19,6 +19,7 @@ mod matrix;
 mod rollout;
 mod run;
 mod scenarios;
+mod schedule;
 mod ssh;
 #[path = "../support/terminal.rs"]
 mod terminal;

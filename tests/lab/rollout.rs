@@ -53,7 +53,7 @@ const SOUND: &str = "[Service]\nEnvironment=LAB_NEW=1\nTimeoutStopSec=40\n";
 const DIES: &str = "[Service]\nEnvironment=LAB_NEW=1 STANDIN_CRASH_AFTER=2\n";
 
 /// The turn, with all hosts up, whole, and as they were.
-fn hosts() -> MutexGuard<'static, ()> {
+pub(crate) fn hosts() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     static UP: OnceLock<()> = OnceLock::new();
     let turn = TURN
@@ -110,7 +110,7 @@ fn is_pristine(seen: &Host) -> bool {
 }
 
 /// Without whatever these tests do to a host; its gateway is as it is.
-fn cleaned(index: u32) -> String {
+pub(crate) fn cleaned(index: u32) -> String {
     let host = name(index);
     lab(&["heal", &host]);
     on_host(&host, include_str!("rollout/clean.sh"));
@@ -558,7 +558,7 @@ fn settled(host: &str, within: Duration) -> Host {
 }
 
 /// The root of a host's files, from outside.
-fn root_of(host: &str) -> PathBuf {
+pub(crate) fn root_of(host: &str) -> PathBuf {
     Path::new("/run/clawfleet-lab/hosts")
         .join(host)
         .join("root")

@@ -12,6 +12,7 @@
 mod cli;
 mod failures;
 mod formats;
+mod heartbeat;
 mod mail;
 mod outbox;
 mod program;

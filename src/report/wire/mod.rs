@@ -6,6 +6,7 @@ mod event;
 mod facts;
 mod plan;
 mod rollout;
+pub(super) mod schedule;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
