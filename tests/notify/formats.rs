@@ -350,7 +350,10 @@ fn a_message_reads_well() {
     let wecom = render(&targets()[4], &alert(), "0123456789abcdef");
     let body: Value = serde_json::from_str(&wecom).unwrap();
     let text = body["markdown"]["content"].as_str().unwrap();
-    assert!(text.starts_with("#### [claws] 2 incidents"), "{text}");
+    assert!(
+        text.starts_with("#### [claws] NEW critical: orphan"),
+        "{text}"
+    );
     assert!(text.contains("**NEW critical: orphan-holds-port** on `VM[151-153]` (3 hosts)\n"));
     assert!(
         text.contains("\ndo: `clawfleet fix 'VM[151-153]'`\n"),

@@ -240,6 +240,14 @@ impl Units {
         }
     }
 
+    /// Where the manager keeps when timers ran.
+    fn stamps(&self) -> Option<PathBuf> {
+        match self.is_user() {
+            true => Some(own_dir("XDG_DATA_HOME", ".local/share")?.join("systemd/timers")),
+            false => Some(PathBuf::from("/var/lib/systemd/timers")),
+        }
+    }
+
     /// Takes a schedule away; `None` where there is none.
     pub(super) fn remove(
         &self,
@@ -264,8 +272,12 @@ impl Units {
             unchanged(&files)?;
             manager.call(&["disable", "--now", &timer])?;
             manager.call(&["stop", &service])?;
-            // The moment of the last run, which systemd keeps in a file; old versions cannot.
+            // The moment of the last run, which systemd keeps in a file: old versions cannot clean it, and those of 252
+            // leave a user's.
             let _ = manager.call(&["clean", "--what=state", &timer]);
+            if let Some(stamps) = self.stamps() {
+                let _ = std::fs::remove_file(stamps.join(format!("stamp-{timer}")));
+            }
             for file in &files {
                 file.put(None)?;
             }
@@ -290,16 +302,19 @@ impl Units {
     }
 }
 
-/// Where this user's units are.
-fn user_dir() -> Option<PathBuf> {
+/// A directory of this user's, by its variable or where it usually is.
+fn own_dir(variable: &str, usual: &str) -> Option<PathBuf> {
     let absolute = |name: &str| {
         let path = std::env::var_os(name).map(PathBuf::from);
         path.filter(|path| path.is_absolute())
     };
-    let config = absolute("XDG_CONFIG_HOME");
-    let home = absolute("HOME").or_else(machine::own_home);
-    let config = config.or_else(|| Some(home?.join(".config")));
-    Some(config?.join("systemd/user"))
+    let home = || absolute("HOME").or_else(machine::own_home);
+    absolute(variable).or_else(|| Some(home()?.join(usual)))
+}
+
+/// Where this user's units are.
+fn user_dir() -> Option<PathBuf> {
+    Some(own_dir("XDG_CONFIG_HOME", ".config")?.join("systemd/user"))
 }
 
 fn wanted(schedule: &Schedule) -> [Option<String>; 2] {
