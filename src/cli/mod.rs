@@ -1,6 +1,7 @@
 //! L5: arguments, environment, exit codes. The only layer that reads the environment.
 
 mod args;
+mod args_history;
 mod args_notify;
 mod args_run;
 mod args_watch;

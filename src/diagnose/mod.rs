@@ -4,6 +4,7 @@
 //! is there a listener, is it a gateway, which unit manages it, does it answer, does another unit
 //! of that name want the port, and only then exit codes and messages, to name the cause.
 
+mod between;
 mod catalogue;
 mod changes;
 mod custom;
@@ -12,6 +13,7 @@ mod expect;
 mod exposure;
 mod fleet;
 mod growth;
+mod happenings;
 mod health;
 mod lasting;
 mod machine;
@@ -22,11 +24,13 @@ mod settings;
 mod sightings;
 mod signs;
 
+pub use between::{HostChange, RunChange, run_changes};
 pub use catalogue::{Explanation, explain};
 pub use changes::{Patience, step};
 pub use drift::compare;
 pub use fleet::judge;
-pub use growth::add_growth;
+pub use growth::{add_growth, grown};
+pub use happenings::{Happened, Happening, happenings};
 pub use health::{UnitHealth, unit_health};
 pub use sightings::{fingerprints, readings, sightings};
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const VERSION: i64 = STEPS.len() as i64;
 
 /// From each version to the next. A step that was released is never changed.
-const STEPS: [&str; 2] = ["
+const STEPS: [&str; 3] = ["
 CREATE TABLE inventories (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL UNIQUE
@@ -127,6 +127,15 @@ CREATE TABLE silences (
     until_ms INTEGER NOT NULL,
     why TEXT NOT NULL
 );
+",
+    "
+-- From that run on a finding was so severe; of one that never changed there is no row.
+CREATE TABLE grades (
+    finding INTEGER NOT NULL REFERENCES findings(id),
+    run INTEGER NOT NULL,
+    severity TEXT NOT NULL,
+    PRIMARY KEY (finding, run)
+) WITHOUT ROWID;
 ",
 ];
 
