@@ -12,10 +12,11 @@ mod chronicle;
 use std::collections::BTreeSet;
 
 use chronicle::{answers, at, finds, quiet, reads, three, three_hundred, told};
+use clawfleet::diagnose::trends;
 use clawfleet::model::{Chronicle, ReadingKind, Severity, Verdict};
 use clawfleet::report::{
-    RunDiff, Style, View, render_history, render_history_json, render_kept_runs,
-    render_kept_runs_json, render_run_diff, render_run_diff_json,
+    RunDiff, Style, View, render_history, render_history_html, render_history_json,
+    render_kept_runs, render_kept_runs_json, render_run_diff, render_run_diff_json,
 };
 
 const fn view(width: u16) -> View {
@@ -330,4 +331,48 @@ fn a_finding_that_got_worse_is_told_as_such() {
     );
     let same = render_run_diff(&diff(&week, 9, 9), view(80));
     assert!(same.ends_with("nothing that is kept differs\n"), "{same}");
+}
+
+#[test]
+fn the_page_of_a_week() {
+    let week = three();
+    let page = render_history_html(&told(&week, &BTreeSet::new()), &trends(&week));
+    insta::assert_snapshot!(page);
+}
+
+/// Whoever opens the page must not take it for how things are now.
+#[test]
+fn the_page_says_from_which_run_it_is() {
+    let week = three_hundred();
+    let page = render_history_html(&told(&week, &BTreeSet::new()), &trends(&week));
+    if let Ok(d) = std::env::var("SHOTS") {
+        std::fs::write(format!("{d}/300.html"), &page).unwrap();
+        let w = three();
+        std::fs::write(
+            format!("{d}/3.html"),
+            render_history_html(&told(&w, &BTreeSet::new()), &trends(&w)),
+        )
+        .unwrap();
+    }
+    assert!(
+        page.contains("the state is that of run 336, <time datetime=\"2026-11-21T11:30:00Z\">")
+    );
+    assert!(page.contains("(8 min before this page was made)"));
+    assert!(page.contains("No host was asked for this page."));
+    for host in &week.hosts {
+        assert!(page.contains(&host.name), "{}", host.name);
+    }
+    for word in [" src=", "http:", "https:", "<link", "style=\"", " on"] {
+        let in_tag = |at: &usize| page[..*at].rfind('<') > page[..*at].rfind('>');
+        let found = page.match_indices(word).map(|(at, _)| at).find(in_tag);
+        assert_eq!(found, None, "{word}");
+    }
+}
+
+#[test]
+fn a_page_of_nothing_is_a_page() {
+    let none = Chronicle::default();
+    let page = render_history_html(&told(&none, &BTreeSet::new()), &trends(&none));
+    assert!(page.contains("Nothing was found and nothing changed."));
+    assert!(!page.contains("id=\"trends\""));
 }

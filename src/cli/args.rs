@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::args_history::HistoryArgs;
+use super::args_history::{HistoryArgs, ReportArgs};
 use super::args_watch::WatchArgs;
 pub(super) use super::format::Format;
 use super::format::{OutputArg, ReportFormat};
@@ -81,6 +81,8 @@ pub(super) enum Command {
     Copy(super::args_run::CopyArgs),
     /// Show what happened when, what differed between runs, and what was rolled out
     History(HistoryArgs),
+    /// Make a page (HTML) of the history, and ask no host
+    Report(ReportArgs),
     /// Tell nothing of what is known, for a while
     Silence(super::args_watch::SilenceArgs),
     /// Make, list or explain the inventory

@@ -21,6 +21,7 @@ mod format;
 mod ground;
 mod harden;
 mod history;
+mod history_page;
 mod hosts;
 mod inventory;
 mod journal;
@@ -82,6 +83,7 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Command::Run(args) => run::run(&context, args),
         Command::Copy(args) => copy::run(&context, args),
         Command::History(history) => history::run(&context, history),
+        Command::Report(args) => history_page::run(&context, args),
         Command::Silence(args) => silence::run(&context, args),
         Command::Inventory(inventory) => inventory::run(&context, inventory),
         Command::Hosts(hosts) => hosts::run(&context, hosts),

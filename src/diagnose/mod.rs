@@ -23,6 +23,7 @@ mod port;
 mod settings;
 mod sightings;
 mod signs;
+mod trends;
 
 pub use between::{HostChange, RunChange, run_changes};
 pub use catalogue::{Explanation, explain};
@@ -33,6 +34,7 @@ pub use growth::{add_growth, grown};
 pub use happenings::{Happened, Happening, happenings};
 pub use health::{UnitHealth, unit_health};
 pub use sightings::{fingerprints, readings, sightings};
+pub use trends::trends;
 
 use crate::model::{
     Class, Evidence, Facts, Finding, Gateway, Host, HttpError, Observed, Role, Severity, Subject,

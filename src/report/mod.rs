@@ -35,7 +35,7 @@ pub use events::{EventLines, render_ndjson};
 pub use fix_view::render_before_after;
 pub use history::{HistoryReport, RunDiff, render_history, render_kept_runs, render_run_diff};
 pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_hosts};
-pub use html::render_html;
+pub use html::{render_history_html, render_html};
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
 pub use json::{
     changes_schema, event_schema, history_diff_schema, history_runs_schema, history_schema,

@@ -190,7 +190,7 @@ fn often(events: Vec<Event>) -> Vec<Event> {
 }
 
 /// The same for what is over and was on many hosts at different times.
-pub(super) fn widely(events: Vec<Event>) -> Vec<Event> {
+pub(in crate::report) fn widely(events: Vec<Event>) -> Vec<Event> {
     let mut same: BTreeMap<_, Vec<Event>> = BTreeMap::new();
     let mut kept = Vec::new();
     for event in events {

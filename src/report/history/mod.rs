@@ -18,7 +18,7 @@ use super::table::{View, break_names, shortened};
 use super::text::{count, sanitize, span};
 use crate::diagnose::happenings;
 use crate::model::{Chronicle, Verdict, nodeset};
-pub(super) use events::{Event, events, lasted, name as happened_name};
+pub(super) use events::{Event, events, lasted, name as happened_name, widely};
 use grid::{Cell, Column, Paint};
 pub(super) use rows::{Row, Series, looked, restarts, rows, standing};
 pub(super) use strip::Axis;
@@ -309,7 +309,7 @@ fn happened(report: &HistoryReport<'_>, view: View) -> String {
     }
     let most = if view.verbose { usize::MAX } else { EVENTS };
     let all = match all.len() > most {
-        true => events::widely(all),
+        true => widely(all),
         false => all,
     };
     let (shown, left_out) = chosen(&all, most);
