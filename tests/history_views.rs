@@ -345,15 +345,6 @@ fn the_page_of_a_week() {
 fn the_page_says_from_which_run_it_is() {
     let week = three_hundred();
     let page = render_history_html(&told(&week, &BTreeSet::new()), &trends(&week));
-    if let Ok(d) = std::env::var("SHOTS") {
-        std::fs::write(format!("{d}/300.html"), &page).unwrap();
-        let w = three();
-        std::fs::write(
-            format!("{d}/3.html"),
-            render_history_html(&told(&w, &BTreeSet::new()), &trends(&w)),
-        )
-        .unwrap();
-    }
     assert!(
         page.contains("the state is that of run 336, <time datetime=\"2026-11-21T11:30:00Z\">")
     );

@@ -17,6 +17,8 @@ pub(crate) struct Past {
     dir: tempfile::TempDir,
     hosts: Vec<String>,
     history: Option<History>,
+    /// When it is said to be.
+    now: Timestamp,
 }
 
 /// One run as it is made.
@@ -33,6 +35,7 @@ impl Past {
             dir: tempfile::tempdir().unwrap(),
             hosts: hosts.iter().map(|name| (*name).to_owned()).collect(),
             history: None,
+            now: Timestamp::from_second(Timestamp::now().as_second()).unwrap(),
         };
         past.inventory(hosts);
         past
@@ -57,7 +60,7 @@ impl Past {
 
     /// Keeps a run, one of so many that are an hour apart; the last was an hour ago.
     pub(crate) fn keep(&mut self, run: i64, of: i64, change: impl FnOnce(&mut Now)) {
-        let at = Timestamp::now() - SignedDuration::from_hours(of - run + 1);
+        let at = self.now - SignedDuration::from_hours(of - run + 1);
         self.keep_at(at, change);
     }
 
