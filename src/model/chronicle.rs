@@ -183,10 +183,9 @@ impl HostPast {
 
     /// Returns how the host answered at a run that was about it.
     pub fn answer_at(&self, run: &KeptRun) -> Option<&KeptAnswer> {
-        let held = self.answers.iter().rev();
-        let held = held.filter(|answer| answer.run <= run.id).take(1);
-        held.filter(|answer| self.is_about(run) && answer.was_asked())
-            .next()
+        let mut before = self.answers.iter().rev();
+        let held = before.find(|answer| answer.run <= run.id)?;
+        (self.is_about(run) && held.was_asked()).then_some(held)
     }
 
     /// Returns the ports of the gateways of which there are numbers or fingerprints.

@@ -17,8 +17,10 @@ use crate::report::history::{
 use crate::report::text::count;
 use crate::report::words::quote;
 
-/// How many groups of hosts an incident has, and how many lines of what happened there are.
+/// How many groups of hosts an incident has, and how many lines of what happened there are. From some lines on what
+/// came to several hosts at different times is one.
 const MOST_GROUPS: usize = 50;
+const FEW_EVENTS: usize = 40;
 const MOST_EVENTS: usize = 200;
 
 /// How long a node set may be, in characters.
@@ -42,11 +44,11 @@ pub fn render_history_html(report: &HistoryReport<'_>, trends: &Trends) -> Strin
     page.raw("<main id=\"main\">\n");
     map_of(&mut page, &squares(report, &all));
     incidents(&mut page, report, &all);
+    happened(&mut page, report, &all);
     table(&mut page, report, &all);
     if drawn {
         trends::section(&mut page, trends);
     }
-    happened(&mut page, report, all);
     foot(&mut page);
     page.finish()
 }
@@ -98,12 +100,12 @@ fn header(page: &mut Page, report: &HistoryReport<'_>, verdict: Verdict, with_tr
     let mut parts = vec![
         ("#map", "Hosts by state"),
         ("#incidents", "Still there"),
+        ("#happened", "What happened"),
         ("#all", "All hosts"),
     ];
     if with_trends {
         parts.push(("#trends", "Trends"));
     }
-    parts.push(("#happened", "What happened"));
     nav(page, &parts);
 }
 
@@ -418,10 +420,10 @@ fn numbers(page: &mut Page, label: &'static str, number: Option<i64>, text: &str
 }
 
 /// What happened, the newest first: a page is read from above.
-fn happened(page: &mut Page, report: &HistoryReport<'_>, all: Vec<Happening>) {
+fn happened(page: &mut Page, report: &HistoryReport<'_>, all: &[Happening]) {
     page.raw("<section id=\"happened\" aria-labelledby=\"happened-head\">\n<h2 id=\"happened-head\">What happened</h2>\n");
-    let mut events = events(report, all, false);
-    if events.len() > MOST_EVENTS {
+    let mut events = events(report, all.to_vec(), false);
+    if events.len() > FEW_EVENTS {
         events = widely(events);
     }
     if events.is_empty() {
