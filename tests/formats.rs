@@ -230,7 +230,8 @@ fn a_long_history_makes_no_large_page() {
         .enumerate()
         .map(|(place, point)| clawfleet::model::SeenPoint {
             at: point.at,
-            seen: place % 2 == 0,
+            looks: 1,
+            seen: u32::from(place % 2 == 0),
         })
         .collect();
     let short = render_html(&three(), Some(&two_weeks())).len();

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use clawfleet::report::{
-    changes_schema, event_schema, plan_schema, rollout_schema, run_host_schema, run_schema,
-    run_summary_schema, runs_schema, schedule_schema, schema,
+    changes_schema, event_schema, history_diff_schema, history_runs_schema, history_schema,
+    plan_schema, rollout_schema, run_host_schema, run_schema, run_summary_schema, runs_schema,
+    schedule_schema, schema,
 };
 
 fn is_up_to_date(name: &str, schema: &str) {
@@ -56,4 +57,11 @@ fn the_schema_of_runs_of_a_command_is_up_to_date() {
     is_up_to_date("run", &run_schema().unwrap());
     is_up_to_date("run-host", &run_host_schema().unwrap());
     is_up_to_date("run-summary", &run_summary_schema().unwrap());
+}
+
+#[test]
+fn the_schemas_of_the_history_are_up_to_date() {
+    is_up_to_date("history", &history_schema().unwrap());
+    is_up_to_date("history-runs", &history_runs_schema().unwrap());
+    is_up_to_date("history-diff", &history_diff_schema().unwrap());
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::args_watch::{HistoryCommand, WatchArgs};
+use super::args_history::{HistoryArgs, ReportArgs};
+use super::args_watch::WatchArgs;
 pub(super) use super::format::Format;
 use super::format::{OutputArg, ReportFormat};
 use crate::planner::Keep;
@@ -78,8 +79,10 @@ pub(super) enum Command {
     Run(super::args_run::RunArgs),
     /// Copy files to hosts, or a file from each of them
     Copy(super::args_run::CopyArgs),
-    /// Show what was done: the rollouts of this bastion; tidy the history of checks
+    /// Show what happened when, what differed between runs, and what was rolled out
     History(HistoryArgs),
+    /// Make a page (HTML) of the history, and ask no host
+    Report(ReportArgs),
     /// Tell nothing of what is known, for a while
     Silence(super::args_watch::SilenceArgs),
     /// Make, list or explain the inventory
@@ -382,22 +385,6 @@ pub(super) struct RollbackArgs {
 
     #[command(flatten)]
     pub(super) rollout: RolloutArgs,
-}
-
-/// Show what was done: the rollouts of this bastion; tidy the history of checks
-#[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub(super) struct HistoryArgs {
-    #[command(subcommand)]
-    pub(super) command: Option<HistoryCommand>,
-
-    /// The rollouts, newest first
-    #[arg(long, required = true)]
-    pub(super) rollouts: bool,
-
-    /// One of them in full
-    #[arg(value_name = "RUN")]
-    pub(super) run: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -83,15 +83,6 @@ pub(super) struct SilenceArgs {
     pub(super) end: Option<i64>,
 }
 
-/// What is done with the history of checks.
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum HistoryCommand {
-    /// Remove what is old from the history of checks, and give its space back
-    ///
-    /// Each check does a little of it by itself, for 90 days and 500 MB.
-    Prune(PruneArgs),
-}
-
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct PruneArgs {
     /// How long runs, and findings that are over, are kept

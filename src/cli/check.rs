@@ -61,9 +61,10 @@ pub(super) fn run(
         observe(context, ground, stream.as_mut(), &past, deadline.for_hosts).await
     })?;
     context.remember(&last_run(&report, &path));
+    let trends = outputs::wants_trends(format, args).then(|| past.trends(&report));
     let print_all = || match stream {
         Some(stream) => stream.finish(&report),
-        None => outputs::render(&report, format, args, context.view)
+        None => outputs::render(&report, format, args, trends.as_ref(), context.view)
             .and_then(|text| context.print(&text)),
     };
     let printed = past.tell_and_keep(&report, args, deadline.at, print_all);
@@ -73,7 +74,7 @@ pub(super) fn run(
         _ => Exit::of(&report, args.fail_on),
     };
     // Whoever reads stdout may have gone away; the files are for others.
-    let exit = outputs::write(context, &report, args, exit);
+    let exit = outputs::write(context, &report, args, trends.as_ref(), exit);
     let ended = match printed {
         // Who reads no more, as `head`, changes nothing of what was found.
         Err(CliError::OutputClosed) | Ok(()) => Ok(exit),

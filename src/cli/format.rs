@@ -66,7 +66,7 @@ impl ReportFormat {
 
 /// Says why a command has no such format, before anything is done.
 pub(super) fn refusal(args: &Args) -> Option<CliError> {
-    use ReportFormat::{Json, Ndjson, Table};
+    use ReportFormat::{Html, Json, Ndjson, Table};
     let (has, whose): (&[ReportFormat], &str) = match &args.command {
         Command::Check(check) if check.list => (&[Table, Json], "`check --list` has"),
         Command::Check(check) if check.watch.on_change => {
@@ -74,6 +74,7 @@ pub(super) fn refusal(args: &Args) -> Option<CliError> {
         }
         Command::Check(_) => return None,
         Command::Run(_) | Command::Copy(_) => (&[Table, Json, Ndjson], "`run` and `copy` have"),
+        Command::Report(_) => (&[Table, Html], "`report` is a page:"),
         Command::Silence(_) => (&[Table], "`silence` has"),
         _ => (&[Table, Json], "this command has"),
     };

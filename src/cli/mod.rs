@@ -1,6 +1,7 @@
 //! L5: arguments, environment, exit codes. The only layer that reads the environment.
 
 mod args;
+mod args_history;
 mod args_notify;
 mod args_run;
 mod args_schedule;
@@ -23,6 +24,7 @@ mod ground;
 mod harden;
 mod heartbeat;
 mod history;
+mod history_page;
 mod hosts;
 mod inventory;
 mod journal;
@@ -85,6 +87,7 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Command::Run(args) => run::run(&context, args),
         Command::Copy(args) => copy::run(&context, args),
         Command::History(history) => history::run(&context, history),
+        Command::Report(args) => history_page::run(&context, args),
         Command::Silence(args) => silence::run(&context, args),
         Command::Inventory(inventory) => inventory::run(&context, inventory),
         Command::Hosts(hosts) => hosts::run(&context, hosts),

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::format::{OutputArg, ReportFormat};
-use crate::model::Report;
+use crate::model::{Report, Trends};
 use crate::report::{
     NagiosState, View, render_csv, render_html, render_json, render_junit, render_markdown,
     render_nagios, render_ndjson, render_prometheus, render_table,
@@ -56,10 +56,16 @@ fn place(path: &Path) -> PathBuf {
 /// Writes every file, and tells of each that could not be written. Returns the exit code: what was
 /// found goes before a file that is missing, and that before a clean run or warnings, so that a timer's
 /// owner hears of it. A plugin's code stays the plugin's.
-pub(super) fn write(context: &Context, report: &Report, args: &CheckArgs, exit: Exit) -> Exit {
+pub(super) fn write(
+    context: &Context,
+    report: &Report,
+    args: &CheckArgs,
+    trends: Option<&Trends>,
+    exit: Exit,
+) -> Exit {
     let mut all_written = true;
     for output in &args.outputs {
-        let written = render(report, output.format, args, View::plain()).and_then(|text| {
+        let written = render(report, output.format, args, trends, View::plain()).and_then(|text| {
             store::publish(&output.path, text.as_bytes()).map_err(CliError::Machine)
         });
         if let Err(error) = written {
@@ -80,11 +86,18 @@ pub(super) fn write(context: &Context, report: &Report, args: &CheckArgs, exit: 
     }
 }
 
+/// Whether anything that is written shows what earlier runs saw.
+pub(super) fn wants_trends(format: ReportFormat, args: &CheckArgs) -> bool {
+    let mut outputs = args.outputs.iter().map(|output| output.format);
+    format == ReportFormat::Html || outputs.any(|format| format == ReportFormat::Html)
+}
+
 /// Renders a report in any format.
 pub(super) fn render(
     report: &Report,
     format: ReportFormat,
     args: &CheckArgs,
+    trends: Option<&Trends>,
     view: View,
 ) -> Result<String, CliError> {
     let json = |error| CliError::Machine(format!("the report as JSON: {error}"));
@@ -99,6 +112,6 @@ pub(super) fn render(
         ReportFormat::Nagios => {
             render_nagios(report, NagiosState::of(report, args.fail_on.least()))
         }
-        ReportFormat::Html => render_html(report, None),
+        ReportFormat::Html => render_html(report, trends),
     })
 }

@@ -16,16 +16,19 @@ use super::silence;
 use crate::diagnose::{self, Earlier, Patience};
 use crate::model::{
     Change, Host, HostReport, Memory, OutboxEntry, ReadingKind, Report, Severity, Sightings,
-    Silence, TroubleKey,
+    Silence, Trends, TroubleKey,
 };
 use crate::report::{self, render_changes, render_changes_json};
 use crate::store::{
-    CheckLock, History, HistoryFault, Keep, KeptSilence, LockFault, OpenFinding, RunRecord,
+    CheckLock, History, HistoryFault, Keep, KeptSilence, LockFault, OpenFinding, RunRecord, Span,
 };
 
 /// How long channels may take in all, and how much of a deadline is theirs at least.
 const DELIVERY: Duration = Duration::from_secs(30);
 pub(super) const RESERVE: Duration = Duration::from_secs(5);
+
+/// How far back a page's drawings go.
+const TRENDS: Duration = Duration::from_secs(7 * 86_400);
 
 /// What earlier runs left.
 pub(super) struct Past<'a> {
@@ -167,6 +170,25 @@ impl<'a> Past<'a> {
             let known = self.open.get(&TroubleKey::of(&report.name, finding));
             // A clock that was set back makes nothing begin in the future.
             finding.since = Some(known.map_or(now, |open| open.since.min(now)));
+        }
+    }
+
+    /// What earlier runs saw of the report's hosts, for drawings.
+    pub(super) fn trends(&self, report: &Report) -> Trends {
+        let Some(history) = &self.history else {
+            return Trends::default();
+        };
+        let names: Vec<String> = report.hosts.iter().map(|host| host.name.clone()).collect();
+        let since = report
+            .started_at
+            .checked_sub(TRENDS)
+            .unwrap_or(Timestamp::MIN);
+        match history.chronicle(&self.inventory, Span::Since(since), &names) {
+            Ok(chronicle) => diagnose::trends(&chronicle),
+            Err(why) => {
+                self.context.note(&format!("the page has no trends: {why}"));
+                Trends::default()
+            }
         }
     }
 

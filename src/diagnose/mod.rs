@@ -4,6 +4,7 @@
 //! is there a listener, is it a gateway, which unit manages it, does it answer, does another unit
 //! of that name want the port, and only then exit codes and messages, to name the cause.
 
+mod between;
 mod catalogue;
 mod changes;
 mod custom;
@@ -12,7 +13,7 @@ mod earlier;
 mod expect;
 mod exposure;
 mod fleet;
-
+mod happenings;
 mod health;
 mod lasting;
 mod machine;
@@ -22,14 +23,18 @@ mod port;
 mod settings;
 mod sightings;
 mod signs;
+mod trends;
 
+pub use between::{HostChange, RunChange, run_changes};
 pub use catalogue::{Explanation, explain};
 pub use changes::{Patience, step};
 pub use drift::compare;
-pub use earlier::{Earlier, add_earlier};
+pub use earlier::{Earlier, add_earlier, grown};
 pub use fleet::judge;
+pub use happenings::{Happened, Happening, happenings};
 pub use health::{UnitHealth, unit_health};
 pub use sightings::{fingerprints, readings, sightings};
+pub use trends::trends;
 
 use crate::model::{
     Class, Evidence, Facts, Finding, Gateway, Host, HttpError, Observed, Role, Severity, Subject,

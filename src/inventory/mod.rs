@@ -18,7 +18,7 @@ mod services;
 mod settings;
 mod ssh;
 
-pub use error::InventoryError;
+pub use error::{InventoryError, did_you_mean};
 pub use heartbeat::is_secret_address;
 pub use resolve::{Beside, Inventory, parse, parse_with};
 pub use select::{LastRun, SelectError};

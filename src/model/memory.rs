@@ -274,6 +274,24 @@ impl ReadingKind {
         }
     }
 
+    /// Returns the kind that a number stands for where readings are kept.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// Returns its id, which names its unit where it has one.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Restarts => "restarts",
+            Self::Restarts24h => "restarts_24h",
+            Self::Failed1h => "failed_1h",
+            Self::LatencyMs => "latency_ms",
+            Self::DiskFreePercent => "disk_free_percent",
+            Self::ClockAheadS => "clock_ahead_s",
+            Self::MemoryMib => "memory_mib",
+        }
+    }
+
     /// Whether a number is so near to the last one that it is not worth keeping. Counters are kept
     /// exactly; of the others only what a drawing would show.
     pub fn is_near(self, last: i64, now: i64) -> bool {

@@ -3,6 +3,7 @@
 mod alert;
 mod channel;
 mod check;
+mod chronicle;
 mod command;
 mod event;
 mod expect;
@@ -31,6 +32,7 @@ mod wildcard;
 pub use alert::{Alert, AlertCounts, AlertKind, Incident, MAX_COMMAND, MAX_EVIDENCE, MAX_LINE};
 pub use channel::{Address, AlertFilter, ChannelSpec, MailSpec, MailTls, Target};
 pub use check::{CheckRead, CheckSpec, CodeMeaning, Comparison, Condition, Pattern, number};
+pub use chronicle::{Chronicle, HostPast, KeptAnswer, KeptFinding, KeptNumber, KeptPrint, KeptRun};
 pub use command::{CommandEnd, CommandEvent, CommandReport, CommandResult, Kept, Output};
 pub use event::{FleetEvent, HostPhase};
 pub use expect::{Expect, compare_versions};

@@ -28,6 +28,12 @@ impl Verdict {
         }
     }
 
+    /// Returns the verdict of that id.
+    pub fn from_id(id: &str) -> Option<Self> {
+        let all = [Self::Ok, Self::Warning, Self::Unknown, Self::Critical];
+        all.into_iter().find(|verdict| verdict.id() == id)
+    }
+
     /// Returns the verdict that a finding of this severity asks for.
     pub fn of(severity: Severity) -> Self {
         match severity {

@@ -19,7 +19,7 @@ pub struct HostTrend {
     pub restarts: Vec<TrendPoint>,
     /// How long its gateway took to answer, in ms.
     pub latency_ms: Vec<TrendPoint>,
-    /// Whether it was observed, run by run.
+    /// How often it was looked for and observed.
     pub observed: Vec<SeenPoint>,
 }
 
@@ -32,13 +32,15 @@ pub struct TrendPoint {
     pub value: f64,
 }
 
-/// Whether something was seen at a time.
+/// How often something was looked for around a time, and how often it was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeenPoint {
     /// When it was looked for.
     pub at: Timestamp,
-    /// Whether it was seen.
-    pub seen: bool,
+    /// How often.
+    pub looks: u32,
+    /// How often it was seen.
+    pub seen: u32,
 }
 
 impl HostTrend {

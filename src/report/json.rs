@@ -2,13 +2,16 @@
 
 use std::io::{self, Write};
 
+use super::history::{HistoryReport, RunDiff};
 use super::plan_view::PlanReport;
 use super::rollout_view::RolloutReport;
 use super::wire::{
-    WireChanges, WireCommand, WireEvent, WireLastLine, WireLine, WirePlanReport, WireReport,
-    WireRollout, WireRuns,
+    WireChanges, WireCommand, WireEvent, WireHistory, WireKeptRuns, WireLastLine, WireLine,
+    WirePlanReport, WireReport, WireRollout, WireRunDiff, WireRuns,
 };
-use crate::model::{Change, CommandReport, CommandResult, Report, RunSummary, escape_json};
+use crate::model::{
+    Change, CommandReport, CommandResult, KeptRun, Report, RunSummary, escape_json,
+};
 
 /// Renders a report as one JSON object with sorted keys and a newline at its end.
 ///
@@ -56,6 +59,33 @@ pub fn render_rollout_json(report: &RolloutReport<'_>) -> Result<String, serde_j
 /// None that is known.
 pub fn render_runs_json(runs: &[RunSummary]) -> Result<String, serde_json::Error> {
     pretty(&serde_json::to_value(WireRuns::of(runs))?)
+}
+
+/// Renders what happened as one JSON object with sorted keys and a newline at its end
+/// (`clawfleet.history/1`).
+///
+/// # Errors
+/// None that is known.
+pub fn render_history_json(report: &HistoryReport<'_>) -> Result<String, serde_json::Error> {
+    pretty(&serde_json::to_value(WireHistory::of(report))?)
+}
+
+/// Renders the runs of checks that are kept as one JSON object with sorted keys and a newline at its end
+/// (`clawfleet.history-runs/1`).
+///
+/// # Errors
+/// None that is known.
+pub fn render_kept_runs_json(runs: &[KeptRun]) -> Result<String, serde_json::Error> {
+    pretty(&serde_json::to_value(WireKeptRuns::of(runs))?)
+}
+
+/// Renders what differed between two runs as one JSON object with sorted keys and a newline at its end
+/// (`clawfleet.history-diff/1`).
+///
+/// # Errors
+/// None that is known.
+pub fn render_run_diff_json(diff: &RunDiff<'_>) -> Result<String, serde_json::Error> {
+    pretty(&serde_json::to_value(WireRunDiff::of(diff))?)
 }
 
 /// Writes what came of a command as one JSON object with sorted keys and a newline at its end
@@ -183,6 +213,30 @@ pub fn run_host_schema() -> Result<String, serde_json::Error> {
 /// None that is known.
 pub fn run_summary_schema() -> Result<String, serde_json::Error> {
     schema_of::<WireLastLine>()
+}
+
+/// Returns the JSON Schema of what happened, as [`schema`] does.
+///
+/// # Errors
+/// None that is known.
+pub fn history_schema() -> Result<String, serde_json::Error> {
+    schema_of::<WireHistory>()
+}
+
+/// Returns the JSON Schema of the runs of checks that are kept, as [`schema`] does.
+///
+/// # Errors
+/// None that is known.
+pub fn history_runs_schema() -> Result<String, serde_json::Error> {
+    schema_of::<WireKeptRuns>()
+}
+
+/// Returns the JSON Schema of what differed between two runs, as [`schema`] does.
+///
+/// # Errors
+/// None that is known.
+pub fn history_diff_schema() -> Result<String, serde_json::Error> {
+    schema_of::<WireRunDiff>()
 }
 
 pub(super) fn schema_of<T: schemars::JsonSchema>() -> Result<String, serde_json::Error> {

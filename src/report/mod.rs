@@ -9,6 +9,7 @@ mod events;
 mod fix_view;
 mod fold;
 mod heartbeat_view;
+mod history;
 mod hosts_view;
 mod html;
 mod incident;
@@ -36,14 +37,16 @@ pub use csv::render_csv;
 pub use events::{EventLines, render_ndjson};
 pub use fix_view::render_before_after;
 pub use heartbeat_view::render_heartbeat;
+pub use history::{HistoryReport, RunDiff, render_history, render_kept_runs, render_run_diff};
 pub use hosts_view::{enrolled, known, question, removed, shown_keys, unseen_hosts};
-pub use html::render_html;
+pub use html::{render_history_html, render_html};
 pub use inventory_view::{connection_table, explain_all, explain_one, hosts_table, settings_table};
 pub use json::{
-    changes_schema, event_schema, plan_schema, render_changes_json, render_json, render_plan_json,
-    render_rollout_json, render_runs_json, rollout_schema, run_host_schema, run_schema,
-    run_summary_schema, runs_schema, schema, write_command_json, write_command_last,
-    write_command_line,
+    changes_schema, event_schema, history_diff_schema, history_runs_schema, history_schema,
+    plan_schema, render_changes_json, render_history_json, render_json, render_kept_runs_json,
+    render_plan_json, render_rollout_json, render_run_diff_json, render_runs_json, rollout_schema,
+    run_host_schema, run_schema, run_summary_schema, runs_schema, schema, write_command_json,
+    write_command_last, write_command_line,
 };
 pub use junit::render_junit;
 pub use markdown::render_markdown;

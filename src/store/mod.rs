@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use audit::{AuditEvent, AuditFile, AuditRecord, append_audit};
 pub use history::{
-    History, HistoryFault, Keep, KeptSilence, OpenFinding, Pruned, Recorded, RunRecord,
+    Extent, History, HistoryFault, Keep, KeptSilence, OpenFinding, Pruned, Recorded, RunRecord,
+    RunWanted, Span,
 };
 pub use lock::{CheckLock, LockFault, RolloutLock};
 pub use plans::{read_plan_file, write_plan_file};

@@ -243,3 +243,24 @@ fn a_file_that_cannot_be_written_at_the_end_loses_nothing_else() {
         assert!(!lab.path("away").exists());
     }
 }
+
+/// The page has the drawings of the runs before it, and none where there were none.
+#[test]
+fn the_page_of_a_check_shows_earlier_runs() {
+    let mut lab = Lab::new();
+    lab.add_healthy(&["good"]);
+    let page = || {
+        let run = program::run(lab.command(&["check", "--format", "html"]));
+        run.exits(0).out().to_owned()
+    };
+    assert!(!page().contains("id=\"trends\""));
+    let again = page();
+    assert!(
+        again.contains("id=\"trends\"") && again.contains("100 % of 1 runs"),
+        "{again}"
+    );
+    // What cannot be read is told of, and the page is made.
+    let database = lab.home().join("state/clawfleet/history.db");
+    std::fs::write(&database, "no database".repeat(999)).unwrap();
+    assert!(!page().contains("id=\"trends\""));
+}

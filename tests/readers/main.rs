@@ -10,7 +10,10 @@
 )]
 
 mod browser;
+#[path = "../support/chronicle.rs"]
+mod chronicle;
 mod page;
+mod past;
 #[path = "../support/recorded.rs"]
 mod recorded;
 

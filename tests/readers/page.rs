@@ -7,7 +7,7 @@ use crate::browser::Browser;
 use crate::recorded::{hostile, mixed, three_hundred, two_weeks};
 
 /// Runs a test in a browser of its own.
-fn browse(test: impl AsyncFnOnce(&mut Browser)) {
+pub(crate) fn browse(test: impl AsyncFnOnce(&mut Browser)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -19,13 +19,13 @@ fn browse(test: impl AsyncFnOnce(&mut Browser)) {
 }
 
 /// How many rows can be seen.
-const SHOWN: &str = "Array.from(document.querySelectorAll('#gateways tbody tr')).filter((row) => row.offsetHeight > 0).length";
+pub(crate) const SHOWN: &str = "Array.from(document.querySelectorAll('#gateways tbody tr')).filter((row) => row.offsetHeight > 0).length";
 
 /// What the page says of that.
-const TOLD: &str = "document.getElementById('told').textContent";
+pub(crate) const TOLD: &str = "document.getElementById('told').textContent";
 
 /// Goes through the page with the Tab key until the element of that id has the focus.
-async fn tab_to(browser: &mut Browser, id: &str) {
+pub(crate) async fn tab_to(browser: &mut Browser, id: &str) {
     for _ in 0..1000 {
         browser.press("Tab").await;
         if browser.eval("document.activeElement.id").await == id {
@@ -338,7 +338,7 @@ async fn report_incidents(browser: &mut Browser) -> usize {
 }
 
 /// The roles of everything that a screen reader is told of.
-async fn roles(browser: &mut Browser) -> Vec<String> {
+pub(crate) async fn roles(browser: &mut Browser) -> Vec<String> {
     let tree = browser.call("Accessibility.getFullAXTree", json!({})).await;
     tree["nodes"]
         .as_array()

@@ -221,7 +221,8 @@ pub(crate) fn two_weeks() -> Trends {
     let seen = |gone: std::ops::Range<u32>| -> Vec<SeenPoint> {
         let points = hours.clone().map(|hour| SeenPoint {
             at: at(hour),
-            seen: !gone.contains(&hour),
+            looks: 1,
+            seen: u32::from(!gone.contains(&hour)),
         });
         points.collect()
     };

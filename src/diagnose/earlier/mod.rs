@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use restarts::grown;
+
 use super::{name_causes, order};
 use crate::model::{Class, Finding, Host, HostReport, ReadingKind, Severity, Verdict};
 

@@ -47,15 +47,21 @@ fn counted(gateway: &Gateway) -> Option<(&Unit, u32)> {
     unit.n_restarts.filter(|_| !exact).map(|now| (unit, now))
 }
 
-/// By how much a counter grew. One that is lower than before began anew: what it shows was counted since.
+/// By how much a counter grew.
 fn growth(counts: &[i64]) -> u32 {
     let pairs = counts.iter().zip(counts.iter().skip(1));
-    let grown = pairs.map(|(before, after)| match after.checked_sub(*before) {
-        Some(more) if more >= 0 => more,
-        _ => (*after).max(0),
-    });
+    let grown = pairs.map(|(before, after)| grown(*before, *after));
     let sum = grown.fold(0_i64, i64::saturating_add);
     u32::try_from(sum).unwrap_or(u32::MAX)
+}
+
+/// By how much a counter grew from one look to the next. One that is lower than before began anew: what it
+/// shows was counted since.
+pub fn grown(before: i64, after: i64) -> i64 {
+    match after.checked_sub(before) {
+        Some(more) if more >= 0 => more,
+        _ => after.max(0),
+    }
 }
 
 #[cfg(test)]

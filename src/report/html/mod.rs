@@ -1,6 +1,7 @@
 //! The report as one page: no network, no foreign code, and everything readable without its script.
 
 mod escape;
+mod past;
 mod sections;
 mod trends;
 
@@ -12,6 +13,7 @@ use super::table::headline;
 use super::text::count;
 use crate::model::{Report, Trends, Verdict};
 use escape::Page;
+pub use past::render_history_html;
 
 /// The page's style sheet.
 const STYLE: &str = include_str!("style.css");
@@ -25,7 +27,7 @@ const SCRIPT: &str = include_str!("script.js");
 pub fn render_html(report: &Report, trends: Option<&Trends>) -> String {
     let trends = trends.filter(|trends| trends.hosts.iter().any(|host| !host.is_empty()));
     let mut page = Page::default();
-    head(&mut page, report);
+    head(&mut page, report.verdict(), report.hosts.len());
     header(&mut page, report, trends.is_some());
     page.raw("<main id=\"main\">\n");
     sections::map(&mut page, report);
@@ -34,11 +36,15 @@ pub fn render_html(report: &Report, trends: Option<&Trends>) -> String {
     if let Some(trends) = trends {
         trends::section(&mut page, trends);
     }
+    foot(&mut page);
+    page.finish()
+}
+
+fn foot(page: &mut Page) {
     page.raw("</main>\n<footer><p>Made by clawfleet. This page loads nothing; ")
         .raw("its script only sorts, filters and unfolds.</p></footer>\n<script>")
         .raw(SCRIPT)
         .raw("</script>\n</body>\n</html>\n");
-    page.finish()
 }
 
 /// The word of a verdict, as a heading has it.
@@ -51,7 +57,7 @@ pub(super) fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-fn head(page: &mut Page, report: &Report) {
+fn head(page: &mut Page, verdict: Verdict, hosts: usize) {
     let policy = format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
         digest(STYLE),
@@ -64,9 +70,9 @@ fn head(page: &mut Page, report: &Report) {
         .raw("<meta name=\"color-scheme\" content=\"light dark\">\n")
         .raw("<meta name=\"referrer\" content=\"no-referrer\">\n")
         .raw("<meta name=\"robots\" content=\"noindex\">\n<title>")
-        .raw(word(report.verdict()))
+        .raw(word(verdict))
         .raw(": ")
-        .text(&count(report.hosts.len(), "host"))
+        .text(&count(hosts, "host"))
         .raw(" - clawfleet</title>\n<style>")
         .raw(STYLE)
         .raw("</style>\n</head>\n");
@@ -81,31 +87,56 @@ fn digest(text: &str) -> String {
 }
 
 fn header(page: &mut Page, report: &Report, with_trends: bool) {
-    let verdict = report.verdict();
     let said = headline(report, Style::Plain);
     let said = said
         .split_once(": ")
         .map_or(said.as_str(), |(_, said)| said);
+    banner(page, report.verdict(), said.trim_end());
+    page.raw("<p class=\"when\">clawfleet check of ");
+    time(page, report.started_at);
+    page.raw("</p>\n");
+    let mut parts = vec![
+        ("#map", "Hosts by state"),
+        ("#incidents", "Incidents"),
+        ("#all", "All gateways"),
+    ];
+    if with_trends {
+        parts.push(("#trends", "Trends"));
+    }
+    nav(page, &parts);
+}
+
+/// The verdict, which is read first and often alone.
+fn banner(page: &mut Page, verdict: Verdict, said: &str) {
     page.raw("<body>\n<a class=\"skip\" href=\"#main\">Skip to the report</a>\n<header>\n")
         .raw("<h1 class=\"verdict ")
         .raw(verdict.id())
         .raw("\"><span class=\"word\">")
         .raw(word(verdict))
         .raw("</span> <span>")
-        .text(said.trim_end())
-        .raw("</span></h1>\n<p class=\"when\">clawfleet check of <time")
-        .attribute("datetime", &report.started_at.to_string())
+        .text(said)
+        .raw("</span></h1>\n");
+}
+
+fn time(page: &mut Page, at: jiff::Timestamp) {
+    page.raw("<time")
+        .attribute("datetime", &at.to_string())
         .raw(">")
-        .text(
-            &report
-                .started_at
-                .strftime("%Y-%m-%d %H:%M:%S UTC")
-                .to_string(),
-        )
-        .raw("</time></p>\n<nav aria-label=\"Parts of the report\"><a href=\"#map\">Hosts by state</a> ")
-        .raw("<a href=\"#incidents\">Incidents</a> <a href=\"#all\">All gateways</a>");
-    if with_trends {
-        page.raw(" <a href=\"#trends\">Trends</a>");
+        .text(&at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+        .raw("</time>");
+}
+
+fn nav(page: &mut Page, parts: &[(&'static str, &'static str)]) {
+    page.raw("<nav aria-label=\"Parts of the report\">");
+    for (place, (to, name)) in parts.iter().enumerate() {
+        if place > 0 {
+            page.raw(" ");
+        }
+        page.raw("<a href=\"")
+            .raw(to)
+            .raw("\">")
+            .raw(name)
+            .raw("</a>");
     }
     page.raw("</nav>\n</header>\n");
 }

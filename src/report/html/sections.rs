@@ -29,22 +29,35 @@ fn sign(verdict: Verdict) -> &'static str {
     }
 }
 
+/// A host in the map.
+pub(super) struct Square<'a> {
+    pub(super) name: &'a str,
+    pub(super) verdict: Verdict,
+    /// What there is to say of it, apart from its verdict.
+    pub(super) told: String,
+}
+
 /// The fleet at a glance: a cell per host in the inventory's order.
 pub(super) fn map(page: &mut Page, report: &Report) {
-    let summary = report.summary();
+    let squares: Vec<Square<'_>> = report.hosts.iter().map(square).collect();
+    map_of(page, &squares);
+}
+
+pub(super) fn map_of(page: &mut Page, squares: &[Square<'_>]) {
     page.raw("<section id=\"map\" aria-labelledby=\"map-head\">\n<h2 id=\"map-head\">Hosts by state</h2>\n<ul class=\"legend\">\n");
-    for (verdict, hosts) in [
-        (Verdict::Critical, summary.critical),
-        (Verdict::Unknown, summary.not_observed),
-        (Verdict::Warning, summary.warning),
-        (Verdict::Ok, summary.ok),
+    for verdict in [
+        Verdict::Critical,
+        Verdict::Unknown,
+        Verdict::Warning,
+        Verdict::Ok,
     ] {
+        let hosts = squares.iter().filter(|square| square.verdict == verdict);
         page.raw("<li><span class=\"cell ")
             .raw(verdict.id())
             .raw("\" aria-hidden=\"true\">")
             .raw(sign(verdict))
             .raw("</span> <b>")
-            .number(hosts)
+            .number(hosts.count())
             .raw("</b> ")
             .raw(match verdict {
                 Verdict::Unknown => "not observed",
@@ -55,51 +68,59 @@ pub(super) fn map(page: &mut Page, report: &Report) {
     page.raw(
         "</ul>\n<p><a class=\"skip\" href=\"#incidents\">Skip the map</a></p>\n<ul class=\"map",
     );
-    if report.hosts.len() <= NAMED {
+    if squares.len() <= NAMED {
         page.raw(" named");
     }
     page.raw("\">\n");
-    for (index, host) in report.hosts.iter().enumerate() {
-        cell(page, index, host, report.hosts.len() <= NAMED);
+    for (index, square) in squares.iter().enumerate() {
+        cell(page, index, square, squares.len() <= NAMED);
     }
     page.raw("</ul>\n</section>\n");
 }
 
-fn cell(page: &mut Page, index: usize, host: &HostReport, named: bool) {
-    let mut findings: Vec<_> = host
+fn square(host: &HostReport) -> Square<'_> {
+    let mut told: Vec<_> = host
         .findings
         .iter()
         .filter(|finding| finding.cause.is_none())
         .map(|finding| finding.id())
         .collect();
-    findings.dedup();
-    let mut told = format!("{}: {}", host.name, host.verdict.id());
+    told.dedup();
     if host.maintenance {
-        told += ", in maintenance";
+        told.insert(0, "in maintenance".into());
     }
-    if !findings.is_empty() {
-        told += &format!(", {}", findings.join(", "));
+    Square {
+        name: &host.name,
+        verdict: host.verdict,
+        told: told.join(", "),
+    }
+}
+
+fn cell(page: &mut Page, index: usize, square: &Square<'_>, named: bool) {
+    let mut told = format!("{}: {}", square.name, square.verdict.id());
+    if !square.told.is_empty() {
+        told += &format!(", {}", square.told);
     }
     page.raw("<li><a class=\"cell ")
-        .raw(host.verdict.id())
+        .raw(square.verdict.id())
         .raw("\" href=\"#h")
         .number(index)
         .raw("\"")
         .attribute("title", &shorten(&told, LONGEST_FINDINGS))
         .raw("><span aria-hidden=\"true\">")
-        .raw(sign(host.verdict))
+        .raw(sign(square.verdict))
         .raw("</span>");
     if named {
         page.raw(" ")
-            .text(&host.name)
+            .text(square.name)
             .raw("<span class=\"unseen\">: ")
-            .raw(host.verdict.id())
+            .raw(square.verdict.id())
             .raw("</span>");
     } else {
         page.raw("<span class=\"unseen\">")
-            .text(&host.name)
+            .text(square.name)
             .raw(": ")
-            .raw(host.verdict.id())
+            .raw(square.verdict.id())
             .raw("</span>");
     }
     page.raw("</a></li>\n");
@@ -221,7 +242,7 @@ pub(super) fn gateways(page: &mut Page, report: &Report) {
     page.raw("</tbody>\n</table>\n<p id=\"none\" hidden>No row has all of that.</p>\n</section>\n");
 }
 
-fn filter(page: &mut Page) {
+pub(super) fn filter(page: &mut Page) {
     page.raw("<form id=\"filter\" role=\"search\" aria-label=\"Filter the gateways\" hidden>\n")
         .raw("<label for=\"words\">Filter</label> <input id=\"words\" name=\"words\" type=\"search\" autocomplete=\"off\" spellcheck=\"false\" placeholder=\"host, finding, unit\">\n")
         .raw("<span class=\"states\" role=\"group\" aria-label=\"States\">\n");
@@ -275,7 +296,7 @@ fn gateway(page: &mut Page, report: &Report, row: &Row, anchor: Option<usize>) {
     page.raw("</tr>\n");
 }
 
-fn text_cell(page: &mut Page, label: &'static str, text: &str) {
+pub(super) fn text_cell(page: &mut Page, label: &'static str, text: &str) {
     page.raw("<td role=\"cell\" data-label=\"").raw(label);
     if text.is_empty() {
         page.raw("\" class=\"nothing\">-</td>");

@@ -130,7 +130,8 @@ fn line(page: &mut Page, points: &[TrendPoint], axis: Axis, unit: &'static str) 
         (rounded(part * WIDTH), rounded(y))
     };
     page.raw("<svg class=\"line\" viewBox=\"0 0 160 32\" preserveAspectRatio=\"none\" aria-hidden=\"true\" focusable=\"false\"><polyline points=\"");
-    for (index, (x, y)) in drawn.iter().map(place).enumerate() {
+    let places: Vec<(f64, f64)> = drawn.iter().map(place).collect();
+    for (index, (x, y)) in corners(&places).enumerate() {
         if index > 0 {
             page.raw(" ");
         }
@@ -150,6 +151,17 @@ fn line(page: &mut Page, points: &[TrendPoint], axis: Axis, unit: &'static str) 
         .raw("</span>");
 }
 
+/// The places of a line without those in the middle of a level stretch.
+fn corners(places: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
+    let level = |one: Option<&(f64, f64)>, y: f64| one.is_some_and(|(_, other)| *other == y);
+    let all = places.iter().copied().enumerate();
+    all.filter(move |(index, (_, y))| {
+        let before = index.checked_sub(1).and_then(|before| places.get(before));
+        !(level(before, *y) && level(places.get(index + 1), *y))
+    })
+    .map(|(_, place)| place)
+}
+
 fn bars(page: &mut Page, points: &[SeenPoint], axis: Axis) {
     if points.is_empty() {
         page.raw("<span class=\"nothing\">no readings</span>");
@@ -159,17 +171,25 @@ fn bars(page: &mut Page, points: &[SeenPoint], axis: Axis) {
     let mut kept: Vec<(usize, bool)> = Vec::new();
     for point in points {
         let bucket = axis.bucket(point.at);
+        let all_seen = point.seen >= point.looks;
         match kept.last_mut() {
-            Some((last, seen)) if *last == bucket => *seen &= point.seen,
-            _ => kept.push((bucket, point.seen)),
+            Some((last, seen)) if *last == bucket => *seen &= all_seen,
+            _ => kept.push((bucket, all_seen)),
         }
     }
     // Those that go on in the same state are one bar: first bucket, end, state.
     let mut runs: Vec<(usize, usize, bool)> = Vec::new();
-    for (bucket, seen) in kept {
+    let step = usual_step(&kept);
+    for (place, (bucket, seen)) in kept.iter().copied().enumerate() {
+        // Up to the next, where that is not missing.
+        let next = kept.get(place + 1).map(|(next, _)| *next);
+        let end = next
+            .filter(|next| (bucket..=bucket + 2 * step).contains(next))
+            .unwrap_or(bucket + step)
+            .clamp(bucket + 1, MOST_POINTS.max(bucket + 1));
         match runs.last_mut() {
-            Some((_, end, same)) if *end == bucket && *same == seen => *end += 1,
-            _ => runs.push((bucket, bucket + 1, seen)),
+            Some((_, before, same)) if *before == bucket && *same == seen => *before = end,
+            _ => runs.push((bucket, end, seen)),
         }
     }
     page.raw("<svg class=\"bars\" viewBox=\"0 0 160 32\" preserveAspectRatio=\"none\" aria-hidden=\"true\" focusable=\"false\">");
@@ -187,11 +207,27 @@ fn bars(page: &mut Page, points: &[SeenPoint], axis: Axis) {
             .number(end.saturating_sub(first) * 2)
             .raw("\"/>");
     }
-    let seen = points.iter().filter(|point| point.seen).count();
-    let part = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    let sum = |number: fn(&SeenPoint) -> u32| {
+        let numbers = points.iter().map(number);
+        numbers.fold(0_u32, u32::saturating_add)
+    };
+    let (looks, seen) = (sum(|point| point.looks), sum(|point| point.seen));
+    // All of them is 100 %, and nothing less is.
+    let part = (1000.0 * f64::from(seen) / f64::from(looks.max(1))).floor() / 10.0;
     page.raw("</svg> <span>")
-        .number(rounded(100.0 * part(seen) / part(points.len())))
+        .number(part)
         .raw(" % of ")
-        .number(points.len())
+        .number(looks)
         .raw(" runs</span>");
+}
+
+/// How far apart points stand in most cases.
+fn usual_step(kept: &[(usize, bool)]) -> usize {
+    let next = kept.iter().skip(1);
+    let steps = kept.iter().zip(next);
+    let mut steps: Vec<usize> = steps
+        .map(|((one, _), (other, _))| other.saturating_sub(*one).max(1))
+        .collect();
+    steps.sort_unstable();
+    steps.get(steps.len() / 2).copied().unwrap_or(1)
 }

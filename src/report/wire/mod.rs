@@ -4,6 +4,7 @@ mod changes;
 mod command;
 mod event;
 mod facts;
+mod history;
 mod plan;
 mod rollout;
 pub(super) mod schedule;
@@ -20,6 +21,7 @@ pub(super) use changes::WireChanges;
 pub(super) use command::{WireCommand, WireLastLine, WireLine};
 pub(super) use event::WireEvent;
 use facts::{WireFacts, facts};
+pub(super) use history::{WireHistory, WireKeptRuns, WireRunDiff};
 pub(super) use plan::WirePlanReport;
 pub(super) use rollout::{WireRollout, WireRuns};
 

@@ -8,6 +8,7 @@
 //! loses its own transaction and nothing else, and so does a machine that loses its power, which may
 //! lose the last few runs as well. A run is worth less than a disk flush every few seconds.
 
+mod chronicle;
 mod outbox;
 mod place;
 mod prune;
@@ -26,6 +27,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::OFlags;
 
 use super::file;
+pub use chronicle::{Extent, RunWanted, Span};
 pub use prune::{Keep, Pruned};
 pub use recall::OpenFinding;
 pub use record::{Recorded, RunRecord};

@@ -239,6 +239,10 @@ fn sweep(
 fn end(change: &Transaction<'_>, cut: i64) -> rusqlite::Result<u64> {
     let runs = change.execute("DELETE FROM runs WHERE id < ?", [cut])?;
     change.execute(
+        "DELETE FROM grades WHERE finding NOT IN (SELECT id FROM findings)",
+        [],
+    )?;
+    change.execute(
         "DELETE FROM selections WHERE id NOT IN (SELECT selection FROM runs)",
         [],
     )?;

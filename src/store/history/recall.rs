@@ -26,7 +26,7 @@ pub struct OpenFinding {
 pub(super) struct Open {
     pub(super) id: i64,
     pub(super) peers: u32,
-    finding: OpenFinding,
+    pub(super) finding: OpenFinding,
 }
 
 impl History {
@@ -249,7 +249,7 @@ fn trouble(row: &Row<'_>) -> rusqlite::Result<Trouble> {
     })
 }
 
-fn odd(column: usize, kind: Type, why: &str) -> rusqlite::Error {
+pub(super) fn odd(column: usize, kind: Type, why: &str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, kind, why.to_owned().into())
 }
 
@@ -258,7 +258,7 @@ pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> 
     Timestamp::from_millisecond(ms).map_err(|_| odd(column, Type::Integer, "no such time"))
 }
 
-fn severity(row: &Row<'_>, column: usize) -> rusqlite::Result<Severity> {
+pub(super) fn severity(row: &Row<'_>, column: usize) -> rusqlite::Result<Severity> {
     let id: String = row.get(column)?;
     Severity::from_id(&id).ok_or_else(|| odd(column, Type::Text, "no such severity"))
 }

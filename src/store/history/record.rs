@@ -256,12 +256,19 @@ impl Writing<'_> {
             "UPDATE findings SET severity = ?2, peers = ?3, first_seen_ms = min(first_seen_ms, ?4),
              last_seen_ms = ?4, last_run = ?5 WHERE id = ?1",
         )?;
+        let mut grade = self.change.prepare(
+            "INSERT OR IGNORE INTO grades (finding, run, severity) SELECT id, first_run, severity FROM findings WHERE id = ?1
+             UNION ALL SELECT ?1, ?2, ?3",
+        )?;
         let mut close = self.change.prepare(
             "UPDATE findings SET closed_ms = max(?2, last_seen_ms), closed_run = ?3 WHERE id = ?1",
         )?;
         for (key, sighting) in &seen.found {
             let severity = sighting.severity.id();
             if let Some(known) = open.remove(key) {
+                if known.finding.severity != sighting.severity {
+                    grade.execute(params![known.id, self.run, severity])?;
+                }
                 again.execute(params![known.id, severity, whole, self.at_ms, self.run])?;
                 continue;
             }

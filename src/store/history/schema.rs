@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const VERSION: i64 = STEPS.len() as i64;
 
 /// From each version to the next. A step that was released is never changed.
-const STEPS: [&str; 3] = ["
+const STEPS: [&str; 4] = ["
 CREATE TABLE inventories (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL UNIQUE
@@ -137,6 +137,15 @@ CREATE TABLE outbox (
     first_ms INTEGER NOT NULL,
     entry TEXT NOT NULL,
     PRIMARY KEY (inventory, channel, message)
+) WITHOUT ROWID;
+",
+    "
+-- From that run on a finding was so severe; of one that never changed there is no row.
+CREATE TABLE grades (
+    finding INTEGER NOT NULL REFERENCES findings(id),
+    run INTEGER NOT NULL,
+    severity TEXT NOT NULL,
+    PRIMARY KEY (finding, run)
 ) WITHOUT ROWID;
 ",
 ];

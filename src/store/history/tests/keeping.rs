@@ -176,7 +176,9 @@ fn an_older_database_is_brought_to_this_version() {
     // As the first version left it.
     history
         .connection
-        .execute_batch("DROP TABLE outbox; DROP TABLE silences; PRAGMA user_version = 1")
+        .execute_batch(
+            "DROP TABLE outbox; DROP TABLE silences; DROP TABLE grades; PRAGMA user_version = 1",
+        )
         .unwrap();
     drop(history);
     let mut history = History::open(dir.path()).unwrap();

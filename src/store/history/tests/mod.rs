@@ -1,5 +1,6 @@
 //! What the tests of the history share: runs of a fleet that were never made.
 
+mod chronicle;
 mod faults;
 mod keeping;
 mod outbox;
