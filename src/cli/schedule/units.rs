@@ -448,7 +448,8 @@ fn make_state_dir(context: &Context) {
 fn when(timer: &TimerState) -> String {
     match timer.next {
         Some(next) => format!("next run: {}\n", next.strftime("%Y-%m-%d %H:%M:%S UTC")),
-        None => String::new(),
+        // While it is at work, systemd has no next time.
+        None => "next run: when the one that has just begun is over\n".to_owned(),
     }
 }
 
