@@ -120,6 +120,21 @@ impl<'a> Journal<'a> {
         }
         let ended = self.record(AuditEvent::Ended);
         self.audit(&ended);
+        if let Err(why) = self.tell_history(results) {
+            tracing::info!(%why, "the history of checks does not know of this rollout");
+        }
         self.trouble
+    }
+
+    /// What checks see from now on has this reason.
+    fn tell_history(&self, results: &[UnitResult]) -> Result<(), store::HistoryFault> {
+        let mut history = store::History::open(&self.dir)?;
+        history.record_rollout(&store::RolloutRecord {
+            inventory: Path::new(&self.plan.inventory),
+            rollout: self.plan.run.as_str(),
+            purpose: self.plan.purpose.id(),
+            at: jiff::Timestamp::now(),
+            results,
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::model::{Chronicle, Class, HostPast, KeptAnswer, KeptRun, Severity};
+use crate::model::{Chronicle, Class, HostPast, KeptAnswer, KeptRollout, KeptRun, Severity};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +25,15 @@ pub enum Happened {
     Changed(String),
     /// A unit or a configuration is there that was not.
     Appeared(String),
+    /// A rollout was there.
+    Rollout {
+        /// What it was for, and how it ended: `fix applied`.
+        what: String,
+        /// Its name.
+        rollout: String,
+        /// The unit.
+        unit: String,
+    },
 }
 
 /// Something that happened to a host. It is told as it was seen: it may have begun after the run before.
@@ -55,7 +64,7 @@ impl Happened {
         match self {
             Self::Found { worst, .. } => *worst,
             Self::Unseen(_) => Severity::Unknown,
-            Self::Changed(_) | Self::Appeared(_) => Severity::Info,
+            Self::Changed(_) | Self::Appeared(_) | Self::Rollout { .. } => Severity::Info,
         }
     }
 }
@@ -72,6 +81,7 @@ pub fn happenings(chronicle: &Chronicle, classes: &BTreeSet<String>) -> Vec<Happ
         }
         if classes.is_empty() {
             changed(&mut all, place, host, &chronicle.runs);
+            all.extend(host.rollouts.iter().map(|kept| rollout(place, kept)));
         }
     }
     // By runs, for a clock may have jumped.
@@ -137,6 +147,21 @@ fn gap(
         run: first.run,
         since: first.at,
         until,
+    }
+}
+
+fn rollout(host: usize, kept: &KeptRollout) -> Happening {
+    Happening {
+        host,
+        gateway: None,
+        what: Happened::Rollout {
+            what: format!("{} {}", kept.purpose, kept.outcome),
+            rollout: kept.rollout.clone(),
+            unit: kept.unit.clone(),
+        },
+        run: kept.run,
+        since: Some(kept.at),
+        until: Some((kept.run, kept.at)),
     }
 }
 

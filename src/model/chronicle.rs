@@ -55,6 +55,25 @@ pub struct HostPast {
     pub numbers: BTreeMap<(Option<u16>, ReadingKind), Vec<KeptNumber>>,
     /// Its fingerprints, by the gateway's port and what they are of.
     pub prints: BTreeMap<(u16, String), Vec<KeptPrint>>,
+    /// What rollouts did to it.
+    pub rollouts: Vec<KeptRollout>,
+}
+
+/// What a rollout did to a unit of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptRollout {
+    /// The first check that can have seen it.
+    pub run: i64,
+    /// When it ended.
+    pub at: Timestamp,
+    /// The rollout's name, e.g. `20261121-225310-a650fc`.
+    pub rollout: String,
+    /// What it was for.
+    pub purpose: String,
+    /// The unit and its owner.
+    pub unit: String,
+    /// How it ended: `applied`, `rolled-back` …
+    pub outcome: String,
 }
 
 /// How a host answered from a run on, in the runs that were about it.

@@ -32,7 +32,9 @@ mod wildcard;
 pub use alert::{Alert, AlertCounts, AlertKind, Incident, MAX_COMMAND, MAX_EVIDENCE, MAX_LINE};
 pub use channel::{Address, AlertFilter, ChannelSpec, MailSpec, MailTls, Target};
 pub use check::{CheckRead, CheckSpec, CodeMeaning, Comparison, Condition, Pattern, number};
-pub use chronicle::{Chronicle, HostPast, KeptAnswer, KeptFinding, KeptNumber, KeptPrint, KeptRun};
+pub use chronicle::{
+    Chronicle, HostPast, KeptAnswer, KeptFinding, KeptNumber, KeptPrint, KeptRollout, KeptRun,
+};
 pub use command::{CommandEnd, CommandEvent, CommandReport, CommandResult, Kept, Output};
 pub use event::{FleetEvent, HostPhase};
 pub use expect::{Expect, compare_versions};

@@ -55,6 +55,18 @@ pub enum Purpose {
     Restart,
 }
 
+impl Purpose {
+    /// Returns what it is called.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::Harden { .. } => "harden",
+            Self::Rollback { .. } => "rollback",
+            Self::Fix => "fix",
+            Self::Restart => "restart",
+        }
+    }
+}
+
 /// When units are restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use audit::{AuditEvent, AuditFile, AuditRecord, append_audit};
 pub use history::{
-    Extent, History, HistoryFault, Keep, KeptSilence, OpenFinding, Pruned, Recorded, RunRecord,
-    RunWanted, Span,
+    Extent, History, HistoryFault, Keep, KeptSilence, OpenFinding, Pruned, Recorded, RolloutRecord,
+    RunRecord, RunWanted, Span,
 };
 pub use lock::{CheckLock, LockFault, RolloutLock};
 pub use plans::{read_plan_file, write_plan_file};

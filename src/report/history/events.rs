@@ -55,6 +55,7 @@ impl Event {
         match self.what.first() {
             Some(Happened::Found { subject, .. }) => subject,
             Some(Happened::Changed(part) | Happened::Appeared(part)) if is_unit(part) => part,
+            Some(Happened::Rollout { unit, .. }) => unit,
             _ => "",
         }
     }
@@ -68,6 +69,7 @@ pub(in crate::report) fn name(what: &Happened) -> String {
         Happened::Changed(part) => format!("{part} changed"),
         Happened::Appeared(part) if is_unit(part) => "unit appeared".to_owned(),
         Happened::Appeared(part) => format!("{part} appeared"),
+        Happened::Rollout { what, rollout, .. } => format!("{what} ({rollout})"),
     }
 }
 
@@ -131,6 +133,7 @@ fn at_once(events: Vec<Event>) -> Vec<Event> {
             // Each of these is told.
             Happened::Changed(_) => 2,
             Happened::Appeared(_) => 3,
+            Happened::Rollout { .. } => 4,
         });
         let until = event.until.map(|(run, _)| run);
         let key = (event.run, until, event.hosts.clone(), kind);
@@ -157,7 +160,10 @@ fn place(what: &Happened) -> usize {
             .iter()
             .position(|known| known.id() == class)
             .unwrap_or(Class::ALL.len()),
-        Happened::Unseen(_) | Happened::Changed(_) | Happened::Appeared(_) => 0,
+        Happened::Unseen(_)
+        | Happened::Changed(_)
+        | Happened::Appeared(_)
+        | Happened::Rollout { .. } => 0,
     }
 }
 

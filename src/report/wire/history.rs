@@ -103,7 +103,7 @@ struct WireNumbers {
     #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<u16>,
     /// `restarts` (the manager's counter), `restarts_24h`, `failed_1h`, `latency_ms`, `disk_free_percent`,
-    /// `clock_ahead_s`.
+    /// `clock_ahead_s`, `memory_mib`.
     kind: &'static str,
     /// Of `restarts`: by how much it grew in that time. One that is lower than before began anew.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,8 @@ struct WirePoint {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct WireHappening {
-    /// `finding`, `not-observed` (an outcome), `changed` or `appeared` (a fingerprint).
+    /// `finding`, `not-observed` (an outcome), `changed` or `appeared` (a fingerprint), `rollout` (`subject` is the unit;
+    /// `outcomes` are what it did, and its name).
     kind: &'static str,
     host: String,
     /// The port of the gateway; absent for the host as a whole.
@@ -278,6 +279,16 @@ fn of_happening(report: &HistoryReport<'_>, happening: &Happening) -> Option<Wir
         Happened::Unseen(words) => ("not-observed", None, None, words.clone()),
         Happened::Changed(part) => ("changed", None, Some(part.clone()), Vec::new()),
         Happened::Appeared(part) => ("appeared", None, Some(part.clone()), Vec::new()),
+        Happened::Rollout {
+            what,
+            rollout,
+            unit,
+        } => (
+            "rollout",
+            None,
+            Some(unit.clone()),
+            vec![what.clone(), rollout.clone()],
+        ),
     };
     let until = happening.until.filter(|_| lasts);
     let lasted = lasted(report, happening.since, happening.until);

@@ -10,8 +10,8 @@ use super::recall::{severity, time};
 use super::record::inventory_id;
 use super::{History, HistoryFault};
 use crate::model::{
-    Chronicle, HostPast, KeptAnswer, KeptFinding, KeptNumber, KeptPrint, KeptRun, ReadingKind,
-    Severity, Summary, Verdict,
+    Chronicle, HostPast, KeptAnswer, KeptFinding, KeptNumber, KeptPrint, KeptRollout, KeptRun,
+    ReadingKind, Severity, Summary, Verdict,
 };
 
 /// Of which runs something is told.
@@ -244,6 +244,7 @@ struct Reading<'a> {
     grades: Statement<'a>,
     numbers: Statement<'a>,
     prints: Statement<'a>,
+    rollouts: Statement<'a>,
 }
 
 impl<'a> Reading<'a> {
@@ -281,6 +282,10 @@ impl<'a> Reading<'a> {
                 "SELECT gateway, part, run, digest FROM fingerprints WHERE host = ?1 AND run <= ?2
                  ORDER BY gateway, part, run",
             )?,
+            rollouts: connection.prepare(
+                "SELECT run, at_ms, rollout, purpose, unit, outcome FROM rollouts
+                 WHERE inventory = ? AND host = ? AND run >= ? ORDER BY run, at_ms, unit",
+            )?,
         })
     }
 
@@ -293,6 +298,7 @@ impl<'a> Reading<'a> {
             .id
             .query_row(params![self.inventory, name], |row| row.get(0))
             .optional()?;
+        past.rollouts = self.rollouts(name)?;
         let Some(id) = id else { return Ok(past) };
         let packed = u32::try_from(id).unwrap_or_default().to_le_bytes();
         past.asked_in = self
@@ -305,6 +311,21 @@ impl<'a> Reading<'a> {
         self.numbers(id, &mut past)?;
         self.prints(id, &mut past)?;
         Ok(past)
+    }
+
+    fn rollouts(&mut self, name: &str) -> rusqlite::Result<Vec<KeptRollout>> {
+        let of = params![self.inventory, name, self.runs.0];
+        let rows = self.rollouts.query_map(of, |row| {
+            Ok(KeptRollout {
+                run: row.get(0)?,
+                at: time(row, 1)?,
+                rollout: row.get(2)?,
+                purpose: row.get(3)?,
+                unit: row.get(4)?,
+                outcome: row.get(5)?,
+            })
+        })?;
+        rows.collect()
     }
 
     fn answers(&mut self, host: i64) -> rusqlite::Result<Vec<KeptAnswer>> {

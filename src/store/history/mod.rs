@@ -14,6 +14,7 @@ mod place;
 mod prune;
 mod recall;
 mod record;
+mod rollouts;
 mod schema;
 mod silences;
 
@@ -31,6 +32,7 @@ pub use chronicle::{Extent, RunWanted, Span};
 pub use prune::{Keep, Pruned};
 pub use recall::OpenFinding;
 pub use record::{Recorded, RunRecord};
+pub use rollouts::RolloutRecord;
 pub use silences::KeptSilence;
 
 /// How long is waited for another process that writes. A run of ten thousand hosts takes under two

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const VERSION: i64 = STEPS.len() as i64;
 
 /// From each version to the next. A step that was released is never changed.
-const STEPS: [&str; 4] = ["
+const STEPS: [&str; 5] = ["
 CREATE TABLE inventories (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL UNIQUE
@@ -146,6 +146,20 @@ CREATE TABLE grades (
     run INTEGER NOT NULL,
     severity TEXT NOT NULL,
     PRIMARY KEY (finding, run)
+) WITHOUT ROWID;
+",
+    "
+-- What rollouts did to units. `run` is the first check that can have seen it.
+CREATE TABLE rollouts (
+    inventory INTEGER NOT NULL REFERENCES inventories(id),
+    rollout TEXT NOT NULL,
+    host TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    PRIMARY KEY (inventory, host, rollout, unit)
 ) WITHOUT ROWID;
 ",
 ];

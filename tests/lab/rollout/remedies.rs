@@ -142,6 +142,10 @@ fn restarted_out_of_band(index: u32) {
     let now = Host::see(&host);
     now.works();
     assert_ne!(now.gateway("MainPID"), before.gateway("MainPID"));
+    // What happened to the host has its reason in the history.
+    bastion.run(&["check", "all"]);
+    let told = bastion.run(&["history", "all"]);
+    assert!(told.stdout.contains("fix applied"), "{told:?}");
     planted(index, "healthy");
 }
 

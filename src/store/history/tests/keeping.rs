@@ -177,7 +177,7 @@ fn an_older_database_is_brought_to_this_version() {
     history
         .connection
         .execute_batch(
-            "DROP TABLE outbox; DROP TABLE silences; DROP TABLE grades; PRAGMA user_version = 1",
+            "DROP TABLE outbox; DROP TABLE silences; DROP TABLE grades; DROP TABLE rollouts; PRAGMA user_version = 1",
         )
         .unwrap();
     drop(history);

@@ -71,3 +71,52 @@ fn a_message_waits_until_it_is_forgotten() {
     let history = History::open(dir.path()).unwrap();
     assert_eq!(ids(&history), [("c2".into(), 4), ("b1".into(), 0)]);
 }
+
+#[test]
+fn what_a_rollout_did_is_kept_once_and_by_host() {
+    use crate::model::{RolloutEnd, UnitOwner, UnitResult};
+    let dir = tempfile::tempdir().unwrap();
+    let inventory = Path::new("/etc/inventory.yaml");
+    let mut history = History::open(dir.path()).unwrap();
+    let wrong = Run::of(2, 0).wrong("VM0", Class::GatewayDown);
+    wrong.keep(&mut history).unwrap();
+    let result = |host: &str, end| UnitResult {
+        host: host.to_owned(),
+        unit: "openclaw-gateway.service".to_owned(),
+        owner: UnitOwner::System,
+        end,
+        elapsed_ms: 1,
+        commands: 1,
+    };
+    let results = [
+        result("VM0", RolloutEnd::Applied),
+        result("VM1", RolloutEnd::NotAttempted("stopped".into())),
+    ];
+    for _ in 0..2 {
+        let record = RolloutRecord {
+            inventory,
+            rollout: "20270115-080030-abcdef",
+            purpose: "fix",
+            at: at(30),
+            results: &results,
+        };
+        history.record_rollout(&record).unwrap();
+    }
+    Run::of(2, 60).keep(&mut history).unwrap();
+    let names = ["VM0".to_owned(), "VM1".to_owned()];
+    let kept = |since: i64| {
+        let span = crate::store::Span::Since(at(since));
+        let chronicle = history.chronicle(inventory, span, &names).unwrap();
+        let of = |host: &crate::model::HostPast| {
+            let rollouts = host.rollouts.iter();
+            rollouts
+                .map(|it| (it.run, it.at, format!("{} {}", it.purpose, it.outcome)))
+                .collect::<Vec<_>>()
+        };
+        chronicle.hosts.iter().map(of).collect::<Vec<_>>()
+    };
+    let fixed = vec![(2, at(30), "fix applied".to_owned())];
+    assert_eq!(kept(-1), [fixed.clone(), Vec::new()]);
+    // The second check is the first that can have seen it.
+    assert_eq!(kept(50), [fixed, Vec::new()]);
+}
