@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::runs::Past;
 
 /// Runs of every five minutes; of each hundred hosts one is down in each run, others have a trouble that comes and
-/// goes with the days, latencies waver, a tenth has a lasting warning.
+/// goes with the days, each answers slowly now and then, a tenth has a lasting warning.
 #[test]
 #[ignore = "takes minutes; prints figures"]
 fn a_month_of_a_thousand_hosts() {
@@ -23,8 +23,8 @@ fn a_month_of_a_thousand_hosts() {
         past.keep_at(at, |now| {
             for (place, name) in (0_i64..).zip(&names) {
                 let turn = place * 37 + run;
-                // An hour long, twice in a month.
-                if turn % 4000 < 12 {
+                // An hour long, every four days.
+                if turn % 1200 < 12 {
                     now.down(name);
                     continue;
                 }
@@ -34,13 +34,11 @@ fn a_month_of_a_thousand_hosts() {
                 if place % 10 == 0 {
                     now.wrong(name, "unit-weak");
                 }
+                // A slow answer in ten is two rows each.
+                let slow = if turn * 7919 % 10 == 0 { 60 } else { 0 };
+                now.read(name, ReadingKind::LatencyMs, 20 + slow);
                 now.read(name, ReadingKind::Restarts, turn / 300);
                 now.read(name, ReadingKind::Restarts24h, i64::from(turn % 300 < 288));
-                now.read(
-                    name,
-                    ReadingKind::LatencyMs,
-                    20 + (turn * 7919) % 13 * ((turn / 7) % 3),
-                );
                 now.read(name, ReadingKind::DiskFreePercent, 50 - run / 2880);
                 now.print(name, "config", u8::try_from(turn / 3000 % 200).unwrap());
             }

@@ -10,6 +10,9 @@ use super::super::history::{
 use crate::diagnose::{Happened, Happening, RunChange, happenings};
 use crate::model::{HostPast, KeptRun, ReadingKind};
 
+/// How many points a number has at most: a month of a thousand hosts is to be read by a program, too.
+const POINTS: usize = 60;
+
 /// `clawfleet.history/1`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::report) struct WireHistory {
@@ -108,15 +111,18 @@ struct WireNumbers {
     /// Of `restarts`: by how much it grew in that time. One that is lower than before began anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     grew: Option<i64>,
-    /// The number at the first run that saw the host, and wherever it was another one since.
+    /// What it was over the time: of up to 60 runs each, else the least and the most of each sixtieth of the time.
+    /// What is as the point before is left out.
     points: Vec<WirePoint>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct WirePoint {
+    /// The first run of it.
     run: i64,
     at: String,
-    value: i64,
+    least: i64,
+    most: i64,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -246,15 +252,24 @@ fn numbers(
     gateway: Option<u16>,
     kind: ReadingKind,
 ) -> WireNumbers {
+    let read = host.read(runs, gateway, kind);
+    let read = read.map(|(place, value)| (place, (place, value, value)));
+    let columns = Axis::new(runs, POINTS).columns(read, |(place, least, most), (_, low, high)| {
+        (place, least.min(low), most.max(high))
+    });
     let mut before = None;
-    let points = host
-        .read(runs, gateway, kind)
-        .filter(|(_, value)| before.replace(*value) != Some(*value))
-        .filter_map(|(place, value)| Some((runs.get(place)?, value)))
-        .map(|(run, value)| WirePoint {
-            run: run.id,
-            at: run.started_at.to_string(),
-            value,
+    let points = columns
+        .into_iter()
+        .flatten()
+        .filter(|(_, least, most)| before.replace((*least, *most)) != Some((*least, *most)))
+        .filter_map(|(place, least, most)| {
+            let run = runs.get(place)?;
+            Some(WirePoint {
+                run: run.id,
+                at: run.started_at.to_string(),
+                least,
+                most,
+            })
         })
         .collect();
     let grew = restarts(host, runs, &Axis::new(runs, 1), gateway);
