@@ -62,10 +62,14 @@ pub(super) fn run(
     })?;
     context.remember(&last_run(&report, &path));
     let trends = outputs::wants_trends(format, args).then(|| past.trends(&report));
+    let silenced = past.silenced(&report);
     let print_all = || match stream {
-        Some(stream) => stream.finish(&report),
+        Some(stream) => {
+            with_silences(context, format, String::new(), &silenced);
+            stream.finish(&report)
+        }
         None => outputs::render(&report, format, args, trends.as_ref(), context.view)
-            .and_then(|text| context.print(&text)),
+            .and_then(|text| context.print(&with_silences(context, format, text, &silenced))),
     };
     let printed = past.tell_and_keep(&report, args, deadline.at, print_all);
     drop(lock);
@@ -85,6 +89,15 @@ pub(super) fn run(
         pulse.end(context, &report, exit);
     }
     ended
+}
+
+/// What is silenced stands below the table. Other formats are for programs: there it is said on stderr.
+fn with_silences(context: &Context, format: ReportFormat, text: String, silenced: &str) -> String {
+    if format == ReportFormat::Table && !silenced.is_empty() {
+        return format!("{text}\n{silenced}");
+    }
+    silenced.lines().for_each(|line| context.note(line));
+    text
 }
 
 /// When a run is to be over.

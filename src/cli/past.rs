@@ -193,7 +193,7 @@ impl<'a> Past<'a> {
     }
 
     /// The silences that are about a host of the report, a line each.
-    fn silenced(&self, report: &Report) -> String {
+    pub(super) fn silenced(&self, report: &Report) -> String {
         let about = |kept: &&KeptSilence| {
             let mut hosts = report.hosts.iter();
             hosts.any(|host| kept.silence.hosts.contains(&host.name))
@@ -219,14 +219,7 @@ impl<'a> Past<'a> {
         let step = self.step(&sightings, args);
         let printed = match &step {
             Some((_, changes)) if self.memory.is_some() => self.print(changes, report),
-            _ => {
-                let printed = print_all();
-                // On stderr, so that it stands beside every format and spoils none.
-                for line in self.silenced(report).lines() {
-                    self.context.note(line);
-                }
-                printed
-            }
+            _ => print_all(),
         };
         let audience = self.audience.take();
         let news = step.as_ref().map_or_else(Vec::new, |(next, changes)| {

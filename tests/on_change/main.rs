@@ -338,13 +338,19 @@ fn a_silence_hides_what_it_names_until_it_is_over() {
     let by_hand = fleet.run(false, &["check"]);
     assert!(
         by_hand
-            .stderr
-            .contains("note: silence 1: not-observed on bad"),
-        "{}",
-        by_hand.stderr
+            .out()
+            .contains("\nsilence 1: not-observed on bad, until 2"),
+        "{by_hand:?}"
     );
+    let csv = fleet.run(false, &["check", "--format", "csv"]);
+    csv.complains(&["note: silence 1: not-observed on bad"]);
+    assert!(!csv.out().contains("silence 1"));
     // It is about one host only.
-    assert_eq!(fleet.run(false, &["check", "good"]).stderr, "");
+    let other = fleet.run(false, &["check", "good"]);
+    assert!(
+        !other.out().contains("silence 1") && other.stderr.is_empty(),
+        "{other:?}"
+    );
     assert_eq!(silence(&["--list"]).exits(0).out(), text);
     silence(&["--end", "1"]).exits(0);
     silence(&["--end", "1"])
